@@ -1,0 +1,44 @@
+# `make demo` and `make test` set everything up by themselves; nothing else is needed but Python 3.11+.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+OUT ?= demo
+
+.PHONY: help demo test lint format study benchmarks clean
+
+help:
+	@echo "make demo        set up, train small LLaMA models with adaptive and hand-tuned warm-up, draw demo/report.html"
+	@echo "make test        set up and run the tests"
+	@echo "make lint        ruff and pyright"
+	@echo "make study       the committed study again (about 1.5 hours on 2 cores; resumes where it stopped)"
+	@echo "make benchmarks  the timings behind the README, as JSON in results/benchmarks"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "autowarmup needs Python 3.11 or newer: expected >= 3.11, got " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/autowarmup compare --recipe demo --out $(OUT)
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --benchmark-disable
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+study: $(READY)
+	$(BIN)/autowarmup compare --recipe study --out results/study
+
+benchmarks: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv build src/*.egg-info .pytest_cache .ruff_cache .hypothesis

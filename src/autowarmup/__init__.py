@@ -1,0 +1,58 @@
+"""Learning-rate warm-up derived from what training itself shows.
+
+    from autowarmup import AdaptiveWarmup, Muon
+
+    optimizer = Muon(model, lr=6e-3)
+    scheduler = AdaptiveWarmup(optimizer, total_steps=10_000)
+
+The public names below are loaded when they are first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autowarmup.core.law import SmoothnessLaw
+    from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
+    from autowarmup.records import Point, Trace
+    from autowarmup.scheduler import AdaptiveWarmup
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdaptiveWarmup": "autowarmup.scheduler",
+    "Lion": "autowarmup.norms",
+    "Muon": "autowarmup.norms",
+    "NormalizedSGD": "autowarmup.norms",
+    "Point": "autowarmup.records",
+    "SignSGD": "autowarmup.norms",
+    "Signum": "autowarmup.norms",
+    "SmoothnessLaw": "autowarmup.core.law",
+    "Trace": "autowarmup.records",
+}
+
+__all__ = [
+    "AdaptiveWarmup",
+    "Lion",
+    "Muon",
+    "NormalizedSGD",
+    "Point",
+    "SignSGD",
+    "Signum",
+    "SmoothnessLaw",
+    "Trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autowarmup' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return [*__all__, "__version__"]
