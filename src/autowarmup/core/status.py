@@ -1,0 +1,25 @@
+"""What the schedule has to say after a step: each member's value is the sentence."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.Enum):
+    """State of the schedule after a step.
+
+    A change of phase comes before an event of the loss, which comes before the steady state; events
+    hidden that way are still counted in the state.
+    """
+
+    WARMING = "warming up: the rate follows the gap"
+    NO_LOSS = "warming up without a loss: nobody gave one, so the rate stays where it is"
+    PEAK_REACHED = "warm-up ended: the smoothed gap reached the peak gap"
+    CAP_REACHED = "warm-up used up its share of the run: the ramp is being completed linearly"
+    CAP_COMPLETED = "warm-up ended: the ramp that followed the cap is complete"
+    NOT_NEEDED = "no warm-up needed: div is 1"
+    DECAYING = "past warm-up: the rate follows the decay"
+    DONE = "the run is complete: the rate stays that of the last update"
+    NON_FINITE = "the loss was not finite and was ignored"
+    SPIKE = "the gap was more than twice or less than half its smoothed value"
+    BELOW_BOUND = "the loss was below the lower bound and counted as a gap of 0"

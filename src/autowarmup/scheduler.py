@@ -1,0 +1,368 @@
+"""The torch shell around `core.schedule`: agree on the loss, step the schedule, write the rates.
+
+One factor in (0, 1] multiplies the peak rate of every parameter group, so that groups with rates of
+their own (Muon beside AdamW) keep their proportions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from autowarmup.core import schedule
+from autowarmup.core.schedule import ScheduleConfig, ScheduleState, Status
+from autowarmup.kinds import kappa_of
+from autowarmup.measured_start import measure_start, write_lr
+from autowarmup.records import Point, Trace
+
+_FORMAT = "autowarmup-scheduler-1"
+_MOST_POINTS = 2048
+
+
+class AdaptiveWarmup(LRScheduler):
+    """Warm-up that follows the loss, then a decay over the steps that remain.
+
+    The rate starts at `lr / div` and follows the law of arXiv 2602.05813 (practical scheduler,
+    rho = 2) while the loss gap falls to the gap at which that law peaks; from there the decay runs
+    over the remaining steps. Whatever the loss does, warm-up ends: after `max_fraction` of the run
+    the ramp is completed linearly within 3 % of the run.
+
+    Call `step(loss)` after each `optimizer.step()`; with several micro-batches call `observe(loss)`
+    for each and then `step()`. Without an optimizer step since the last one `step` does nothing.
+
+    Args:
+        optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
+            peak rates.
+        total_steps: optimizer steps of the whole run.
+        div: the first update runs at `lr / div`; `calibrate` measures it instead.
+        peak: rule for the gap at which warm-up ends, as a share of the first gap: "flat",
+            "accurate", "published", or the share itself, a number in (0, 1).
+        decay: "cosine", "linear", "wsd", "sqrt" or "constant".
+        final_fraction: share of the peak rate at the end of the decay.
+        lower_bound: a number that the loss cannot go below; the gap is the loss minus it. The
+            default 0 holds for cross-entropy and every other non-negative loss.
+        max_fraction: cap on the share of the run that warm-up may take.
+        smoothing: factor of the exponential average of the gap, in [0, 1).
+        kappa: for "accurate" and "published"; derived from the optimizer where it is not given.
+
+    Raises:
+        ValueError: an argument out of its range, or, at the first loss, a `lower_bound` above it.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(2))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.5)
+        >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100, div=10)
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> for loss in [4.0, 3.0, 2.0, 1.0, 1.0, 1.0]:
+        ...     optimizer.step()
+        ...     scheduler.step(loss)
+        >>> scheduler.phase, 0.05 < scheduler.get_last_lr()[0] < 0.5
+        ('warmup', True)
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer | Sequence[Optimizer],
+        total_steps: int,
+        *,
+        div: float = 100.0,
+        peak: str | float = "flat",
+        decay: str = "cosine",
+        final_fraction: float = 0.0,
+        lower_bound: float = 0.0,
+        max_fraction: float = 0.25,
+        smoothing: float = 0.9,
+        kappa: float | None = None,
+    ) -> None:
+        self.optimizers = _as_list(optimizer)
+        if kappa is None and peak in ("accurate", "published"):
+            kappa = kappa_of(self.optimizers)
+        config = ScheduleConfig(
+            total_steps=total_steps,
+            div=div,
+            peak=peak,
+            kappa=kappa,
+            decay=decay,
+            final_fraction=final_fraction,
+            lower_bound=lower_bound,
+            max_fraction=max_fraction,
+            smoothing=smoothing,
+        )
+        self.state: ScheduleState = schedule.init(config)
+        self.peak_lrs: list[list[float]] = [
+            [float(group["lr"]) for group in o.param_groups] for o in self.optimizers
+        ]
+        self.calibration: list[tuple[float, float]] = []
+        self._sum: float | Tensor = 0.0
+        self._count = 0
+        self._updated = False
+        self._points: list[Point] = []
+        self._stride = 1
+        super().__init__(self.optimizers[0])
+        for each in self.optimizers:
+            each.register_step_post_hook(self._note_update)
+
+    # -- what training tells -------------------------------------------------------------------
+
+    def observe(self, loss: float | Tensor) -> None:
+        """Take in the loss of one micro-batch; `step` uses the mean since the last update.
+
+        A tensor stays on its device: nothing waits for it here.
+        """
+        self._sum = self._sum + _detached(loss)
+        self._count += 1
+
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride] - torch's own `epoch` is deprecated
+        self, loss: float | Tensor | None = None, *, metrics: float | Tensor | None = None
+    ) -> None:
+        """Advance by one optimizer step and set the rates of the next one.
+
+        Args:
+            loss: loss of the batch that the optimizer just stepped on; `None` where `observe` was
+                given the micro-batches.
+            metrics: the same, under the name that torch uses for losses.
+        """
+        if not self._updated:
+            return
+        self._updated = False
+        given = loss if loss is not None else metrics
+        if given is not None:
+            self.observe(given)
+        self._advance(self._agreed_loss())
+
+    def calibrate(
+        self, closure: Callable[[], Tensor], *, c: float = 0.7, model: nn.Module | None = None
+    ) -> float:
+        """Measure `div` on the first batch, before the first update, and return it.
+
+        Tries the first step of this very optimizer at falling fractions of the peak rates and keeps
+        the largest whose actual decrease of the loss is at least a share `c` of the decrease that
+        the gradient promises; div is its inverse, and 1 means that no warm-up is needed. Weights,
+        optimizer state and random state are restored bit for bit. Gradients that are already there
+        (accumulated, clipped) are the ones the trial steps use.
+
+        Args:
+            closure: returns the loss of the first batch, without backward; about a dozen calls.
+            c: least share of the promised decrease, in (0, 1).
+            model: give it when a forward pass changes its buffers (BatchNorm): they are restored.
+
+        Raises:
+            ValueError: called after the first update, or the loss is not finite or not above
+                `lower_bound`.
+        """
+        if self.state.step > 0 or self._updated:
+            raise ValueError(
+                "calibrate measures the first update: expected a call before it, "
+                f"got one after {self.state.step + self._updated}"
+            )
+        try:
+            start = measure_start(self.optimizers, self.peak_lrs, closure, c=c, model=model)
+        finally:
+            self._updated = False  # the trial steps were taken back
+            self._write(self.state.factor)
+        config = self.state.config
+        if not start.loss > config.lower_bound:
+            raise ValueError(
+                "lower_bound must lie below the first loss: "
+                f"expected less than {start.loss:.6g}, got {config.lower_bound:.6g}"
+            )
+        self.calibration = list(start.probes)
+        if start.fraction is None:
+            warnings.warn(
+                "calibrate found no fraction of the peak rate whose first step points downhill; "
+                f"div stays {config.div:g}",
+                stacklevel=2,
+            )
+            return config.div
+        self.state = schedule.init(dataclasses.replace(config, div=1.0 / start.fraction))
+        self._write(self.state.factor)
+        return self.state.config.div
+
+    # -- what it did ---------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> str:
+        """ "warmup", "decay" or "done"."""
+        return self.state.phase
+
+    @property
+    def status(self) -> Status:
+        """What happened at the last step; its value is a sentence."""
+        return self.state.status
+
+    @property
+    def factor(self) -> float:
+        """Share of the peak rates that the next update uses, in (0, 1]."""
+        return self.state.factor
+
+    @property
+    def div(self) -> float:
+        """Peak rate over first rate, as given or as measured by `calibrate`."""
+        return self.state.config.div
+
+    @property
+    def warmup_end_step(self) -> int | None:
+        """Index of the first update at the peak rate, `None` while warm-up lasts."""
+        return self.state.warmup_end_step
+
+    @property
+    def trace(self) -> Trace:
+        """Steps so far (rate, loss, gap), thinned evenly once there are more than 2,048.
+
+        The loss is NaN where none was read: after warm-up a loss on an accelerator is left there.
+        """
+        return Trace(self._points)
+
+    def __repr__(self) -> str:
+        state = self.state
+        gap = "no loss yet" if state.gap is None else f"gap {state.gap:.4g}"
+        if state.phase == "warmup" and state.gap_peak is not None:
+            gap += f" (peak at {state.gap_peak:.4g})"
+        return (
+            f"AdaptiveWarmup({state.phase}, step {state.step}/{state.config.total_steps}, "
+            f"factor {state.factor:.4g}, {gap}, div {self.div:.4g})"
+        )
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rates of the next update, one per parameter group; changes nothing."""
+        return [peak * self.state.factor for peaks in self.peak_lrs for peak in peaks]
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """Return the rates in force, one per parameter group of every optimizer, as floats."""
+        return self.get_lr()
+
+    # -- saving --------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the whole state as plain numbers, strings and lists."""
+        return {
+            "format": _FORMAT,
+            "schedule": self.state.to_dict(),
+            "peak_lrs": [list(peaks) for peaks in self.peak_lrs],
+            "calibration": [list(probe) for probe in self.calibration],
+            "sum": float(self._sum),
+            "count": self._count,
+            "updated": self._updated,
+            "points": [point.to_dict() for point in self._points],
+            "stride": self._stride,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a saved state, its settings included, and set the rates that it stands for.
+
+        Raises:
+            ValueError: not a state of this class, or one for other parameter groups.
+        """
+        if state_dict.get("format") != _FORMAT:
+            raise ValueError(
+                f"expected a state_dict of AdaptiveWarmup (format {_FORMAT!r}), "
+                f"got format {state_dict.get('format')!r}"
+            )
+        expected = [len(o.param_groups) for o in self.optimizers]
+        got = [len(peaks) for peaks in state_dict["peak_lrs"]]
+        if got != expected:
+            raise ValueError(
+                "the saved state must fit the optimizers: expected peak rates for "
+                f"{expected} parameter groups, got {got}"
+            )
+        self.state = ScheduleState.from_dict(state_dict["schedule"])
+        self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
+        self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
+        self._sum = state_dict["sum"]
+        self._count = state_dict["count"]
+        self._updated = state_dict["updated"]
+        self._points = [Point.from_dict(point) for point in state_dict["points"]]
+        self._stride = state_dict["stride"]
+        self._write(self.state.factor)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _initial_step(self) -> None:
+        """Called by LRScheduler.__init__: set the rates of the first update."""
+        self._write(self.state.factor)
+
+    def _note_update(self, *_: Any) -> None:
+        self._updated = True
+
+    def _agreed_loss(self) -> float | None:
+        """Mean loss over what was observed: the one place where a rate's loss is agreed on."""
+        total, count = self._sum, self._count
+        self._sum, self._count = 0.0, 0
+        if count == 0:
+            return None
+        if isinstance(total, Tensor):
+            if self.state.phase != "warmup" and total.device.type != "cpu":
+                return None  # nothing depends on it any more: do not wait for the device
+            total = total.item()
+        return total / count
+
+    def _advance(self, loss: float | None) -> None:
+        before = self.state
+        self.state, factor, status = schedule.step(before, loss)
+        capped = before.cap_step is None and self.state.cap_step is not None
+        if capped and self.state.gap0 is None:
+            warnings.warn(
+                "no finite loss reached AdaptiveWarmup: expected step(loss) or observe(loss) with "
+                "each update; the warm-up is completed by its cap instead",
+                stacklevel=3,
+            )
+        self._record(before, loss, status)
+        self._write(factor)
+
+    def _record(self, before: ScheduleState, loss: float | None, status: Status) -> None:
+        if before.step % self._stride:
+            return
+        self._points.append(
+            Point(
+                step=before.step,
+                loss=float("nan") if loss is None else loss,
+                gap=self.state.gap,
+                lr=self.peak_lrs[0][0] * before.factor,
+                factor=before.factor,
+                phase=before.phase,
+                status=status.name,
+            )
+        )
+        if len(self._points) > _MOST_POINTS:
+            del self._points[1::2]
+            self._stride *= 2
+
+    def _write(self, factor: float) -> None:
+        for optimizer, peaks in zip(self.optimizers, self.peak_lrs, strict=True):
+            for index, group in enumerate(optimizer.param_groups):
+                if index == len(peaks):  # add_param_group since: its own lr is its peak
+                    peaks.append(float(group["lr"]))
+                group["initial_lr"] = peaks[index]
+                write_lr(group, peaks[index] * factor)
+        self.last_epoch = self.state.step
+        self._step_count = self.state.step + 1
+        self._last_lr = self.get_lr()
+
+
+def _as_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
+    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    for each in optimizers:
+        if not isinstance(each, Optimizer):
+            raise ValueError(
+                f"expected a torch optimizer or a list of them, got {type(each).__name__}"
+            )
+    if not optimizers:
+        raise ValueError("expected at least one optimizer, got an empty list")
+    return optimizers
+
+
+def _detached(loss: float | Tensor) -> float | Tensor:
+    if not isinstance(loss, Tensor):
+        return float(loss)
+    if loss.numel() != 1:
+        raise ValueError(f"expected a scalar loss, got a tensor of shape {tuple(loss.shape)}")
+    value = loss.detach().reshape(())
+    return value if value.dtype is torch.float64 else value.float()
