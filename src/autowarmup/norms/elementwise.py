@@ -1,0 +1,77 @@
+"""The two norms that look at entries only: l_inf (sign updates) and Frobenius (normalised ones)."""
+
+# torch has its grouped ("foreach") operations under private names only.
+# pyright: reportPrivateImportUsage=false
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autowarmup.norms.norm import Norm
+
+
+class LInf(Norm):
+    """The largest absolute entry; its dual is the sum of absolute entries, its lmo the sign.
+
+    The norm of signSGD, Signum and Lion (arXiv 2602.05813).
+
+    Example:
+        >>> g = torch.tensor([[3.0, -0.5], [0.0, 2.0]])
+        >>> LInf().norm(g).item(), LInf().dual(g).item(), LInf().lmo(g).tolist()
+        (3.0, 5.5, [[1.0, -1.0], [0.0, 1.0]])
+    """
+
+    name = "linf"
+
+    def norm(self, x: Tensor) -> Tensor:
+        """Return max |x_i|."""
+        return x.abs().amax() if x.numel() else x.sum()
+
+    def dual(self, x: Tensor) -> Tensor:
+        """Return sum |x_i|."""
+        return x.abs().sum()
+
+    def lmo(self, g: Tensor) -> Tensor:
+        """Return sign(g), entry by entry."""
+        return g.sign()
+
+    def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the signs of all blocks in one grouped call."""
+        return list(torch._foreach_sign(list(blocks))) if blocks else []
+
+
+class Frobenius(Norm):
+    """The Euclidean norm of all entries, its own dual; its lmo divides the block by it.
+
+    The norm of normalised SGD, one block per parameter (arXiv 2602.05813).
+
+    Example:
+        >>> g = torch.tensor([3.0, 4.0])
+        >>> Frobenius().norm(g).item(), Frobenius().dual(g).item(), Frobenius().kappa((2, 3))
+        (5.0, 5.0, 1.0)
+    """
+
+    name = "frobenius"
+
+    def norm(self, x: Tensor) -> Tensor:
+        """Return the square root of the sum of squares."""
+        return torch.linalg.vector_norm(x)
+
+    def dual(self, x: Tensor) -> Tensor:
+        """Return the same as `norm`."""
+        return torch.linalg.vector_norm(x)
+
+    def lmo(self, g: Tensor) -> Tensor:
+        """Return g / ||g||, and 0 for g = 0."""
+        return self.lmo_many([g])[0]
+
+    def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the blocks, each divided by its own norm, in grouped calls."""
+        if not blocks:
+            return []
+        norms = torch._foreach_norm(list(blocks))
+        # The floor keeps a zero block at zero, and one whose squares underflow from blowing up.
+        torch._foreach_clamp_min_(norms, torch.finfo(blocks[0].dtype).tiny ** 0.5)
+        return list(torch._foreach_div(list(blocks), list(norms)))
