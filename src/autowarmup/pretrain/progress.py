@@ -1,0 +1,77 @@
+"""What a person sees while a run lasts: one bar with loss, rate and phase, on standard error."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Show = Callable[[int, str], None]  # (updates done, text beside the bar)
+
+
+@contextmanager
+def progress_bar(
+    title: str, total: int | None, *, visible: bool, passing: bool = False
+) -> Iterator[Show]:
+    """Yield a function that moves the bar, which appears with the first move.
+
+    A passing bar vanishes when it is done.
+    """
+    if not visible:
+        yield lambda done, text: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        refresh_per_second=4,
+        transient=passing,
+    )
+    task = bar.add_task(title, total=total, text="")
+
+    def show(done: int, text: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, text=text)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether Ctrl-C was pressed since; a second Ctrl-C acts at once.
+
+    Outside the main thread signals cannot be caught, and the function always says no.
+    """
+    pressed = False
+
+    def note(signum: int, frame: Any) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,161 @@
+"""Named sizes to train: the shape of the model, its batch, its data, and suggested rates.
+
+A recipe is data only; `TrainConfig` fills what the user left open from it. The `llama-*` recipes
+follow the published protocol of arXiv 2602.05813 (section on experiments): FineWeb, GPT-2 tokens,
+sequences of 512, batches of 256, weight decay 0.1, gradients clipped at 0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What to start from with one optimizer.
+
+    Attributes:
+        lr: peak learning rate.
+        div: first rate is lr / div when it is not measured.
+        f_star: the target loss of the published runs, to be given as `lower_bound` to repeat them.
+    """
+
+    lr: float
+    div: float = 100.0
+    f_star: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One named size.
+
+    Attributes:
+        width: width of the residual stream.
+        layers: number of transformer blocks.
+        heads: attention heads; divides `width`.
+        hidden: width inside each feed-forward block.
+        batch_size: sequences per update, over all processes and micro-batches.
+        sequence_length: tokens a sequence predicts.
+        accumulation: micro-batches per update.
+        steps: updates in a run.
+        eval_batches: fixed validation batches of the last evaluation.
+        data: corpus, as in `TrainConfig.data`.
+        tokenizer: tokens, as in `TrainConfig.tokenizer`.
+        about: one line for people.
+        suggested: optimizer name -> where to start.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    hidden: int
+    batch_size: int
+    sequence_length: int
+    accumulation: int
+    steps: int
+    eval_batches: int
+    data: str
+    tokenizer: str
+    about: str
+    suggested: dict[str, Suggestion] = field(default_factory=dict)
+
+
+# Rates near the best of small grids on the standard-library corpus (byte tokens).
+_SMALL = {
+    "muon": Suggestion(6e-3),
+    "lion": Suggestion(1e-3),
+    "signum": Suggestion(1e-3),
+    "signsgd": Suggestion(1e-3),
+    "normsgd": Suggestion(0.3, div=5.0),
+    "adamw": Suggestion(4e-3),
+    "sgd": Suggestion(0.3),
+}
+
+# Published settings at 124M and 210M; those of Signum, sign SGD, AdamW and SGD are not published.
+_PUBLISHED = {
+    "muon": Suggestion(1e-3, f_star=3.2),
+    "lion": Suggestion(1e-3, f_star=3.5),
+    "signum": Suggestion(1e-3, f_star=3.5),
+    "signsgd": Suggestion(1e-3, f_star=3.5),
+    "normsgd": Suggestion(1e-2, div=5.0, f_star=4.3),
+    "adamw": Suggestion(1e-3),
+    "sgd": Suggestion(1e-1),
+}
+
+RECIPES: dict[str, Recipe] = {
+    "tiny-cpu": Recipe(
+        width=96,
+        layers=3,
+        heads=4,
+        hidden=256,
+        batch_size=16,
+        sequence_length=64,
+        accumulation=1,
+        steps=1000,
+        eval_batches=32,
+        data="stdlib",
+        tokenizer="bytes",
+        about="0.36M parameters on bytes; about a minute on one core",
+        suggested=_SMALL,
+    ),
+    "small-cpu": Recipe(
+        width=192,
+        layers=4,
+        heads=6,
+        hidden=512,
+        batch_size=16,
+        sequence_length=128,
+        accumulation=1,
+        steps=1000,
+        eval_batches=32,
+        data="stdlib",
+        tokenizer="bytes",
+        about="1.8M parameters on bytes; about ten minutes on two cores",
+        suggested=_SMALL,
+    ),
+    "llama-124m": Recipe(
+        width=768,
+        layers=12,
+        heads=12,
+        hidden=2048,
+        batch_size=256,
+        sequence_length=512,
+        accumulation=8,
+        steps=8000,
+        eval_batches=8,
+        data="fineweb",
+        tokenizer="gpt2",
+        about="the published 124M model: 1.05B tokens of FineWeb, for one or more GPUs",
+        suggested=_PUBLISHED,
+    ),
+    "llama-210m": Recipe(
+        width=768,
+        layers=24,
+        heads=12,
+        hidden=2048,
+        batch_size=256,
+        sequence_length=512,
+        accumulation=8,
+        steps=8000,
+        eval_batches=8,
+        data="fineweb",
+        tokenizer="gpt2",
+        about="the published 210M model: twice the layers of llama-124m",
+        suggested=_PUBLISHED,
+    ),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """Return a recipe by name.
+
+    Raises:
+        ValueError: the name is not known; the sentence lists those that are.
+
+    Example:
+        >>> recipe("tiny-cpu").layers
+        3
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]

@@ -1,0 +1,268 @@
+"""The state of one run while it lasts: set up, update, evaluate, save.
+
+The loop over it is in `train`. It runs on Accelerate, so that one process, several, mixed precision
+and accumulation are one code. The weights, the order of the data and every choice are functions of
+the config, so that a run goes on from a checkpoint as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.checkpoint import checkpoint as recompute
+
+from autowarmup.pretrain import checkpoint
+from autowarmup.pretrain.config import TrainConfig, filled
+from autowarmup.pretrain.data import Corpus, load_corpus
+from autowarmup.pretrain.model import build_model, token_loss, weights_sha256
+from autowarmup.pretrain.optimizers import build_optimizer
+from autowarmup.pretrain.progress import progress_bar
+from autowarmup.pretrain.rundir import TraceFile, claim_directory
+from autowarmup.pretrain.warmup import build_rates
+from autowarmup.records import Point
+
+
+class Run:
+    """Model, optimizer, warm-up, corpus and files of one run.
+
+    Attributes:
+        step: updates done.
+        trace: the open `trace.jsonl`, after `start`.
+        seen: a few words on the last update, for the progress bar.
+        visible: whether this process shows progress.
+    """
+
+    def __init__(self, config: TrainConfig, out: Path, *, progress: bool) -> None:
+        from accelerate import Accelerator
+
+        self.began = time.monotonic()
+        self.config, self.out = config, out
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.accelerator = Accelerator(
+            mixed_precision=config.mixed_precision,
+            gradient_accumulation_steps=filled(config.accumulation),
+        )
+        self.visible = progress and self.accelerator.is_main_process
+        self.length, self.batch = filled(config.sequence_length), filled(config.batch_size)
+        self.chunk = self._chunk_size()
+        self.corpus = self._load_corpus()
+        model = build_model(
+            config.size,
+            vocabulary=self.corpus.vocabulary,
+            sequence_length=self.length,
+            seed=config.seed,
+        )
+        self.optimizer = build_optimizer(
+            config.optimizer, model, lr=filled(config.lr), weight_decay=config.weight_decay
+        )
+        self.rates = build_rates(config, self.optimizer)
+        # The scheduler stays out of `prepare`, which would step it once per process.
+        self.wrapped, self.stepper = self.accelerator.prepare(model, self.optimizer)
+        self.model = self.accelerator.unwrap_model(self.wrapped)
+        self.parameters = list(self.wrapped.parameters())
+        self.step = 0
+        self.seen = ""
+
+    def _chunk_size(self) -> int:
+        """Sequences that one process takes through the model at a time."""
+        share = self.accelerator.num_processes * filled(self.config.accumulation)
+        if self.batch % share:
+            raise ValueError(
+                f"batch_size: expected a multiple of processes times accumulation ({share}), "
+                f"got {self.batch}"
+            )
+        return self.batch // share
+
+    def _load_corpus(self) -> Corpus:
+        wanted = filled(self.config.steps) * self.batch * self.length
+        known = wanted if self.config.data == "fineweb" else None  # files end where they end
+        with (
+            self.accelerator.main_process_first(),  # the others find it in the cache
+            progress_bar("tokens", known, visible=self.visible, passing=True) as show,
+        ):
+            return load_corpus(
+                filled(self.config.data),
+                filled(self.config.tokenizer),
+                length=self.length,
+                wanted=wanted,
+                tell=lambda done: show(done, "made"),
+            )
+
+    # -- beginning and going on --------------------------------------------------------------
+
+    def start(self, *, resume: bool) -> None:
+        """Claim the directory and take over the latest checkpoint, if asked to.
+
+        Raises:
+            ValueError: the checkpoint cannot be read, or was made on another corpus.
+        """
+        self.accelerator.wait_for_everyone()  # every process has looked at the directory by now
+        saved = checkpoint.load_checkpoint(self.out) if resume else None
+        if saved is not None:
+            self._take_over(saved)
+        path = None
+        if self.accelerator.is_main_process:
+            claim_directory(self.out, self.config)
+            path = self.out / "trace.jsonl"
+        self.trace = TraceFile(path, length=saved["trace_length"] if saved else 0)
+
+    def _take_over(self, saved: dict[str, Any]) -> None:
+        if saved["corpus"] != self.corpus.facts():
+            raise ValueError(
+                f"resume: expected the corpus of the checkpoint ({saved['corpus']}), "
+                f"got {self.corpus.facts()}"
+            )
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.rates.load_state_dict(saved["rates"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
+        checkpoint.set_random_state(saved["random"])
+        self.step = saved["step"]
+        self.began -= saved["seconds"]
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment.
+
+        Raises:
+            OSError: one sentence, e.g. for a full disk; earlier checkpoints are intact.
+        """
+        self.trace.flush(durable=True)
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        payload = {
+            "step": self.step,
+            "corpus": self.corpus.facts(),
+            "config": self.config.to_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rates": self.rates.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "random": checkpoint.random_state(),
+            "trace_length": self.trace.length,
+            "seconds": time.monotonic() - self.began,
+        }
+        checkpoint.save_checkpoint(self.out, self.step, payload)
+
+    # -- one update --------------------------------------------------------------------------
+
+    def update(self) -> str:
+        """Make one update and write its line; return why the run must stop, or nothing."""
+        windows = self.corpus.batch(
+            seed=self.config.seed, step=self.step, batch_size=self.batch, length=self.length
+        )
+        chunks = self._mine(windows)
+        loss, grad_norm = self._gradient(chunks)
+        if math.isfinite(loss):
+            self._move(loss, grad_norm, chunks)
+            return ""
+        self.trace.append(Point(self.step, loss, phase=self.rates.phase, grad_norm=grad_norm))
+        return (
+            f"the loss became {loss} at update {self.step} of {self.config.steps}; a lower peak "
+            f"rate than {self.config.lr:g} or a longer warm-up may help"
+        )
+
+    def _mine(self, windows: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Return the windows of this process on its device, one chunk at a time."""
+        accelerator = self.accelerator
+        mine = windows[accelerator.process_index :: accelerator.num_processes]
+        return torch.from_numpy(mine).to(accelerator.device).split(self.chunk)
+
+    def _gradient(self, chunks: tuple[torch.Tensor, ...]) -> tuple[float, float]:
+        """Leave the clipped gradient of the whole batch; return its loss and its norm before."""
+        losses: list[torch.Tensor] = []
+        grad_norm = torch.zeros(())
+        for chunk in chunks:
+            with self.accelerator.accumulate(self.wrapped):
+                loss = token_loss(self.wrapped, chunk)
+                self.accelerator.backward(loss)
+                losses.append(loss.detach())
+                if self.accelerator.sync_gradients:
+                    limit = self.config.clip or math.inf  # infinity measures and clips nothing
+                    norm = self.accelerator.clip_grad_norm_(self.parameters, limit)
+                    grad_norm = torch.as_tensor(norm)
+        # One look at the device an update: what is reported comes over at once.
+        both = torch.stack([torch.stack(losses).mean(), grad_norm])
+        loss, norm = self._over_processes(both).tolist()
+        return loss, norm
+
+    def _over_processes(self, values: torch.Tensor) -> torch.Tensor:
+        if self.accelerator.num_processes == 1:
+            return values
+        mean = self.accelerator.reduce(values, "mean")
+        assert isinstance(mean, torch.Tensor)
+        return mean
+
+    def _move(self, loss: float, grad_norm: float, chunks: tuple[torch.Tensor, ...]) -> None:
+        """Step the optimizer, then the warm-up, and write down what happened."""
+        if self.step == 0:
+            self._calibrate(chunks)
+        factor, phase = self.rates.factor, self.rates.phase
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        self.stepper.step()
+        if not self.accelerator.optimizer_step_was_skipped:
+            self.rates.step(loss)
+        self.stepper.zero_grad()
+        self.step += 1
+        last = self.step == self.config.steps
+        measured = last or self.step % self.config.eval_interval == 0
+        self.trace.append(
+            Point(
+                step=self.step - 1,
+                loss=loss,
+                gap=self.rates.gap,
+                lr=lr,
+                factor=factor,
+                phase=phase,
+                status=self.rates.status,
+                val_loss=self.evaluate(full=last) if measured else None,
+                grad_norm=grad_norm,
+            )
+        )
+        self.seen = f"loss {loss:.3f}  lr {lr:.1e}  {phase}"
+
+    def _calibrate(self, chunks: tuple[torch.Tensor, ...]) -> None:
+        """Measure the first rate with the clipped gradient of the first update in place."""
+
+        def first_loss() -> torch.Tensor:
+            if len(chunks) == 1:
+                return token_loss(self.model, chunks[0])
+            # Recomputing each chunk in the backward pass needs the memory of one chunk only.
+            losses = [recompute(token_loss, self.model, c, use_reentrant=False) for c in chunks]
+            return torch.stack([loss for loss in losses if loss is not None]).mean()
+
+        self.rates.calibrate(first_loss)
+        if self.accelerator.num_processes > 1:  # each measured on its part: the first one's counts
+            from accelerate.utils import broadcast_object_list
+
+            self.rates.load_state_dict(broadcast_object_list([self.rates.state_dict()])[0])
+
+    @torch.no_grad()
+    def evaluate(self, *, full: bool) -> float:
+        """Return the mean loss on the fixed validation batches, or on about a quarter of them."""
+        batches = filled(self.config.eval_batches)
+        windows = self.corpus.fixed_windows(count=batches * self.batch, length=self.length)
+        if not full and batches > 1:
+            share = max(1, batches // 4)
+            windows = windows[:: batches // share][: share * self.batch]
+        self.wrapped.eval()
+        losses = [token_loss(self.wrapped, chunk) for chunk in self._mine(windows)]
+        self.wrapped.train()
+        return float(self._over_processes(torch.stack(losses).mean()))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the record says about the state the run ended in."""
+        return {
+            "steps_done": self.step,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "tokens": self.step * self.batch * self.length,
+            "weights_sha256": weights_sha256(self.model),
+            "seconds": time.monotonic() - self.began,
+        }

@@ -1,0 +1,145 @@
+"""Where documents come from: the standard library, local files, or FineWeb.
+
+A source is a stream of `(name, text)` documents in a fixed order, plus a fingerprint that changes
+when the files behind it do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FINEWEB = {"path": "HuggingFaceFW/fineweb", "name": "sample-10BT"}
+TEXT = (".txt", ".text", ".md", ".rst", ".py")
+ROWS = (".jsonl", ".parquet")
+TOKENS = (".bin", ".npy")
+# Not the library's own text: other people's packages, tests (much of it generated), caches.
+_SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+
+Document = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus by name: its files (none when it is streamed from the Hub).
+
+    Attributes:
+        name: as the user gave it.
+        root: names of documents are relative to this directory.
+        files: in the order in which they are read.
+    """
+
+    name: str
+    root: Path
+    files: tuple[Path, ...]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the documents come over the network."""
+        return not self.files
+
+    def fingerprint(self) -> str:
+        """Return a digest of the list of files with their sizes and times."""
+        listing: list[Any] = [self.name if self.streamed else str(self.root)]
+        for path in self.files:
+            stat = path.stat()
+            listing.append((str(path.relative_to(self.root)), stat.st_size, stat.st_mtime_ns))
+        if self.name == "stdlib":
+            listing.append(platform.python_version())
+        return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+    def documents(self) -> Iterator[Document]:
+        """Yield `(name, text)`; a row of a file with rows is a document of its own."""
+        if self.streamed:
+            for number, text in enumerate(stream_rows(**FINEWEB)):
+                yield f"{self.name}:{number}", text
+        for path in self.files:
+            name = path.relative_to(self.root).as_posix()
+            if path.suffix == ".jsonl":
+                yield from _json_rows(path, name)
+            elif path.suffix == ".parquet":
+                for number, text in enumerate(stream_rows("parquet", data_files=str(path))):
+                    yield f"{name}:{number}", text
+            else:
+                yield name, path.read_text(encoding="utf-8", errors="replace")
+
+
+def find_source(data: str) -> Source:
+    """Return the source that a config's `data` names.
+
+    Raises:
+        ValueError: nothing there, or nothing of a kind that can be read.
+    """
+    if data == "fineweb":
+        return Source(data, Path(), ())
+    if data == "stdlib":
+        root = Path(sysconfig.get_path("stdlib"))
+        found = _library_files(root)
+    else:
+        root = Path(data).expanduser().absolute()
+        if not root.exists():
+            raise ValueError(
+                f'data: expected "stdlib", "fineweb" or an existing file or directory, got {data!r}'
+            )
+        if root.is_file():
+            found, root = [root], root.parent
+        else:
+            found = [path for path in root.rglob("*") if path.suffix in TEXT + ROWS]
+    files = tuple(sorted(path for path in found if path.is_file()))
+    if not files:
+        raise ValueError(
+            f"data: expected at least one file of {', '.join(TEXT + ROWS)} in {data!r}, got none"
+        )
+    return Source(data, root, files)
+
+
+def _library_files(root: Path) -> list[Path]:
+    """Walk without entering what is skipped: site-packages alone can hold 100,000 files."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in _SKIPPED]
+        found += [Path(folder, name) for name in names if name.endswith(".py")]
+    return found
+
+
+def _json_rows(path: Path, name: str) -> Iterator[Document]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: expected a JSON object, got {line[:60]!r}"
+                ) from error
+            yield f"{name}:{number}", _text(row, f"{path}, line {number}")
+
+
+def stream_rows(path: str, **source: Any) -> Iterator[str]:
+    """Yield the texts of a dataset without downloading all of it first.
+
+    The same code reads FineWeb from the Hub (`stream_rows(**FINEWEB)`) and local Parquet files
+    in its layout (`stream_rows("parquet", data_files=...)`): one column `text`.
+    """
+    from datasets import load_dataset
+
+    rows = load_dataset(path, split="train", streaming=True, **source)
+    origin = str(source.get("data_files", path))
+    for number, row in enumerate(rows):
+        yield _text(row, f"{origin}, row {number}")
+
+
+def _text(row: Any, where: str) -> str:
+    text = row.get("text") if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        shown = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        raise ValueError(f'{where}: expected a text column "text", got {shown}')
+    return text
