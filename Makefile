@@ -23,7 +23,7 @@ demo: $(READY)
 	$(BIN)/autowarmup compare --recipe demo --out $(OUT)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --benchmark-disable
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --benchmark-disable
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -24,6 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+Tensors = list[Tensor]
+Gradients = list[Tensor | None]
+
 SMALLEST_FRACTION = 1e-3
 """Fractions below this are not tried: the decrease drowns in the rounding of a float32 loss."""
 BISECTIONS = 10
@@ -72,22 +75,15 @@ def measure_start(
     if not 0.0 < c < 1.0:
         raise ValueError(f"c is a share of the predicted decrease: expected 0 < c < 1, got {c}")
     parameters = _trainable(optimizers)
-    with _restored(optimizers, parameters, model) as rewind:
-        loss_tensor = closure()
-        loss, gradient = _loss_and_gradient(loss_tensor, parameters)
-        del loss_tensor
-        if all(p.grad is None for p in parameters):
-            for p, g in zip(parameters, gradient, strict=True):
-                p.grad = None if g is None else g.clone()
-        origin = [p.detach().clone() for p in parameters]
-        steps_from = [None if p.grad is None else p.grad.clone() for p in parameters]
+    with _restored(optimizers, parameters, model) as (origin, own, rewind):
+        loss, gradient = _loss_and_gradient(closure(), parameters)
+        taken = gradient if all(g is None for g in own) else own
         resolution = 16 * torch.finfo(torch.float32).eps * abs(loss)
 
         def ratio(fraction: float) -> float:
             rewind()
-            for p, x, g in zip(parameters, origin, steps_from, strict=True):
-                p.detach().copy_(x)
-                p.grad = None if g is None else g.clone()
+            for p, g in zip(parameters, taken, strict=True):
+                p.grad = None if g is None else g.clone()  # an optimizer may write into it
             _take_step(optimizers, peak_lrs, fraction)
             predicted = -_inner(gradient, parameters, origin)
             with torch.no_grad():
@@ -123,9 +119,7 @@ def _trainable(optimizers: Sequence[Optimizer]) -> list[Tensor]:
     return [p for group in groups for p in group["params"] if p.requires_grad]
 
 
-def _loss_and_gradient(
-    loss: Tensor, parameters: Sequence[Tensor]
-) -> tuple[float, list[Tensor | None]]:
+def _loss_and_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[float, Gradients]:
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
         raise ValueError(
@@ -169,10 +163,14 @@ def write_lr(group: dict[str, Any], lr: float) -> None:
 @contextmanager
 def _restored(
     optimizers: Sequence[Optimizer], parameters: Sequence[Tensor], model: nn.Module | None
-) -> Iterator[Callable[[], None]]:
-    """Yield `rewind`, which resets all but weights and gradients; on leaving, reset these too."""
-    weights = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone())
-               for p in parameters]  # fmt: skip
+) -> Iterator[tuple[Tensors, Gradients, Callable[[], None]]]:
+    """Yield copies of weights and gradients, and what sets everything but gradients back.
+
+    On leaving, the gradients are set back too: the same tensors with the same values.
+    """
+    weights = [p.detach().clone() for p in parameters]
+    present = [p.grad for p in parameters]
+    gradients = [None if g is None else g.clone() for g in present]
     buffers = [] if model is None else [(b, b.clone()) for b in model.buffers()]
     states = [_copy_state(optimizer) for optimizer in optimizers]
     devices = sorted({p.device.index or 0 for p in parameters if p.is_cuda})
@@ -182,20 +180,21 @@ def _restored(
         torch.set_rng_state(random)
         for device, state in zip(devices, cuda_random, strict=True):
             torch.cuda.set_rng_state(state, device)
-        for buffer, saved in buffers:
-            buffer.copy_(saved)
+        for p, value in zip(parameters, weights, strict=True):
+            p.detach().copy_(value)
+        for buffer, value in buffers:
+            buffer.copy_(value)
         for optimizer, saved in zip(optimizers, states, strict=True):
             _restore_state(optimizer, *saved)
 
     try:
-        yield rewind
+        yield weights, gradients, rewind
     finally:
         rewind()
-        for p, value, grad, grad_value in weights:
-            p.detach().copy_(value)
+        for p, grad, value in zip(parameters, present, gradients, strict=True):
             p.grad = grad
-            if grad is not None and grad_value is not None:
-                grad.detach().copy_(grad_value)
+            if grad is not None and value is not None:
+                grad.detach().copy_(value)
 
 
 def _copy_state(optimizer: Optimizer) -> tuple[dict[Any, Any], list[dict[str, Any]]]:

@@ -1,0 +1,195 @@
+"""The command line: parse, call, print. `autowarmup VERB --help` lists every option.
+
+Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked for, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+try:
+    import tyro
+    from rich.console import Console
+except ModuleNotFoundError as error:  # the library itself needs neither
+    raise SystemExit(
+        f"the autowarmup command needs {error.name}: expected `pip install 'autowarmup[all]'`"
+    ) from error
+
+from autowarmup.core.law import SmoothnessLaw
+from autowarmup.core.peak import choose, kappa
+from autowarmup.pretrain.config import TrainConfig
+
+Kind = Literal["spectral", "linf", "frobenius"]
+
+
+def train(
+    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes], out: Path, resume: bool = False
+) -> int:
+    """Pretrain one small LLaMA and write OUT/trace.jsonl and OUT/result.json.
+
+    Args:
+        config: what to train; every field that is left out comes from the recipe.
+        out: directory of this run.
+        resume: continue the run that OUT holds.
+    """
+    from autowarmup.pretrain.train import train as run
+
+    record = run(config, out=out, resume=resume)
+    if record["status"] != "finished":
+        print(f"{record['status']}: {record['message']}", file=sys.stderr)
+        return 1
+    Console().print(
+        f"validation loss [bold]{record['val_loss']:.4f}[/bold] after {record['steps_done']} "
+        f"updates; warm-up ended at update {record['warmup_end_step']} "
+        f"({record['warmup_ended_by']}); see {out / 'result.json'}"
+    )
+    return 0
+
+
+def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
+    """Train a grid of hand-tuned and adaptive warm-ups and draw OUT/report.html.
+
+    Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
+
+    Args:
+        out: directory of the comparison.
+        recipe: which grid: demo, study or smoke.
+        workers: processes that train side by side; by default one per core.
+    """
+    from autowarmup.compare.engine import run_grid
+    from autowarmup.compare.grid import GRIDS
+
+    if recipe not in GRIDS:
+        raise ValueError(f"recipe: expected one of {', '.join(GRIDS)}, got {recipe!r}")
+    outcome = run_grid(GRIDS[recipe], out, workers=workers)
+    print(outcome.sentence)
+    if outcome.stored:
+        redraw(out)
+    if outcome.interrupted:
+        return 130
+    return 1 if outcome.failed else 0
+
+
+def redraw(directory: Annotated[Path, tyro.conf.Positional]) -> int:
+    """Draw DIRECTORY/report.html, its figures and summary.json again from DIRECTORY/runs.
+
+    Args:
+        directory: what `autowarmup compare --out` wrote.
+    """
+    from autowarmup.compare.report import write_report
+    from autowarmup.compare.terminal import print_summary
+
+    print_summary(write_report(directory))
+    print(f"Open {directory / 'report.html'} in a browser.")
+    return 0
+
+
+def schedule(
+    lr: float,
+    loss0: float,
+    div: float = 100.0,
+    lower_bound: float = 0.0,
+    rule: str = "flat",
+    kappa: float | None = None,
+    kind: Kind | None = None,
+    model: str = "llama-124m",
+    json: bool = False,
+    figure: Path | None = None,
+) -> int:
+    """Show the law that a warm-up would follow: where it peaks, its constants, its curve.
+
+    Args:
+        lr: peak learning rate.
+        loss0: loss of the first batch.
+        div: peak rate over first rate.
+        lower_bound: a number that the loss cannot go below.
+        rule: flat, accurate, published, or a share of the first gap.
+        kappa: sum over 2-D parameters of sup ||v||_* / ||v||, for accurate and published.
+        kind: norm of the optimizer, to take kappa from the shapes of `model` instead.
+        model: recipe whose shapes count with `kind`.
+        json: print one JSON object for machines.
+        figure: also draw the curve into this .svg or .png file.
+    """
+    if kappa is None and kind is not None:
+        kappa = _kappa_of_recipe(kind, model)
+    if not loss0 > lower_bound:
+        raise ValueError(
+            f"lower_bound must lie below loss0: expected less than {loss0:g}, got {lower_bound:g}"
+        )
+    gap0 = loss0 - lower_bound
+    r = choose(rule, div=div, gap0=gap0, kappa=kappa)
+    law = SmoothnessLaw.from_peak(lr, div, gap0, r * gap0)
+    values = {
+        "rule": rule, "lr": lr, "div": div, "kappa": kappa, "gap0": gap0, "gap_peak": r * gap0,
+        "r": r, "K0": law.K0, "K1": law.K1, "K2": law.K_rho,
+    }  # fmt: skip
+    if json:
+        print(_to_json(values))
+    else:
+        _print_law(law, values)
+    if figure is not None:
+        from autowarmup.compare.law_figure import draw_law
+
+        draw_law(law, gap0=gap0, lr=lr, path=figure)
+    return 0
+
+
+def _to_json(values: dict[str, Any]) -> str:
+    return json.dumps(values)
+
+
+def _kappa_of_recipe(kind: str, recipe: str) -> float:
+    import torch
+
+    from autowarmup.pretrain.model import build_model
+    from autowarmup.pretrain.recipes import recipe as size_of
+
+    size = size_of(recipe)
+    vocabulary = 256 if size.tokenizer == "bytes" else 50257
+    with torch.device("meta"):  # shapes without storage
+        model = build_model(size, vocabulary=vocabulary, sequence_length=8, seed=0)
+    return kappa(kind, [tuple(p.shape) for p in model.parameters() if p.ndim == 2])
+
+
+def _print_law(law: SmoothnessLaw, values: dict[str, Any]) -> None:
+    console = Console()
+    r, gap0 = values["r"], values["gap0"]
+    console.print(
+        f"Warm-up ends when the gap has fallen from {gap0:g} to "
+        f"[bold]{values['gap_peak']:.4g}[/bold] (r = {r:.4f}, rule {values['rule']})."
+    )
+    console.print(f"K0 = {law.K0:.6g}   K1 = {law.K1:.6g}   K2 = {law.K_rho:.6g}")
+    console.print(law.k1_sentence())
+    console.print("\n[bold]gap      rate[/bold]")
+    for share in sorted({*(1 - k / 16 for k in range(16)), r}, reverse=True):
+        rate = law.rate(share * gap0)
+        bar = "█" * max(1, round(48 * rate / values["lr"]))
+        mark = "  [bold]peak[/bold]" if share == r else ""
+        console.print(f"{share * gap0:<8.3g} {rate:<9.3g} [cyan]{bar}[/cyan]{mark}")
+
+
+VERBS = {"train": train, "compare": compare, "report": redraw, "schedule": schedule}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    try:
+        return tyro.extras.subcommand_cli_from_dict(
+            VERBS,
+            args=arguments,
+            prog="autowarmup",
+            description="Learning-rate warm-up derived from what training itself shows.",
+        )
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
