@@ -1,0 +1,74 @@
+"""What things are called on the page and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_OPTIMIZERS = {
+    "muon": "Muon",
+    "lion": "Lion",
+    "signum": "Signum",
+    "signsgd": "SignSGD",
+    "normsgd": "Normalized SGD",
+    "adamw": "AdamW",
+    "sgd": "SGD",
+}
+
+
+def optimizer_name(optimizer: str) -> str:
+    """Return the optimizer's name in text.
+
+    Example:
+        >>> optimizer_name("normsgd")
+        'Normalized SGD'
+    """
+    return _OPTIMIZERS.get(optimizer, optimizer)
+
+
+def warmup_name(warmup: str) -> str:
+    """Return the name of a hand-tuned warm-up length.
+
+    Example:
+        >>> [warmup_name(text) for text in ("1", "50", "5%")]
+        ['no warm-up', '50 steps', '5 %']
+    """
+    if warmup == "1":
+        return "no warm-up"
+    return warmup.replace("%", " %") if warmup.endswith("%") else f"{warmup} steps"
+
+
+def rule_of(config: Mapping[str, Any]) -> str:
+    """Return the key of the rule that shaped a run's warm-up, the same in every set-up.
+
+    Example:
+        >>> rule_of({"warmup": "5%"})
+        'linear 5%'
+        >>> rule_of({"warmup": "adaptive", "peak": "flat", "calibrate": False, "div": 5.0})
+        'adaptive flat, fixed start'
+    """
+    if config["warmup"] != "adaptive":
+        return f"linear {config['warmup']}"
+    start = "measured start" if config.get("calibrate") else "fixed start"
+    return f"adaptive {config.get('peak', 'flat')}, {start}"
+
+
+def run_warmup_name(config: Mapping[str, Any]) -> str:
+    """Return the warm-up of one run in words."""
+    if config["warmup"] == "adaptive":
+        return rule_of(config)
+    name = warmup_name(config["warmup"])
+    return name if config["warmup"] == "1" else f"warm-up {name}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a signed percentage; what rounds to zero has no sign.
+
+    Example:
+        >>> percent(-0.0532), percent(0.012), percent(0.00001)
+        ('−5.3 %', '+1.2 %', '0.0 %')
+    """
+    text = f"{100 * share:+.{digits}f} %"
+    if float(text[:-2]) == 0:
+        return text[1:]
+    return text.replace("-", "−")
