@@ -15,6 +15,7 @@ ROOMS = (
     "records",
     "kinds",
     "measured_start",
+    "agreement",
     "scheduler",
     "norms",
     "pretrain",

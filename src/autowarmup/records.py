@@ -1,5 +1,7 @@
 """The only thing that rooms hand each other: one `Point` per step, kept in a `Trace`.
 
+A `History` is the bounded memory of a long run: points at an even stride that doubles when needed.
+
 A trace is a JSON Lines file: one object per line, absent quantities left out. A line that was cut
 short by a crash can only be the last one, and reading drops it.
 
@@ -123,3 +125,43 @@ class Trace:
         if self.points and kept[-1] is not self.points[-1]:
             kept.append(self.points[-1])
         return Trace(kept)
+
+
+class History:
+    """At most `most` points of a run of any length, evenly spaced.
+
+    Example:
+        >>> history = History(most=4)
+        >>> for step in range(10):
+        ...     history.add(Point(step, loss=1.0))
+        >>> history.trace.column("step")
+        [0, 4, 8]
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.stride = 1
+        self.points: list[Point] = []
+
+    @property
+    def trace(self) -> Trace:
+        """The points that are kept."""
+        return Trace(self.points)
+
+    def add(self, point: Point) -> None:
+        """Keep a point whose step is due; with too many, drop every other and double the stride."""
+        if point.step % self.stride:
+            return
+        self.points.append(point)
+        if len(self.points) > self.most:
+            del self.points[1::2]
+            self.stride *= 2
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the points and the stride as plain JSON values."""
+        return {"points": [point.to_dict() for point in self.points], "stride": self.stride}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a saved history."""
+        self.points = [Point.from_dict(point) for point in state["points"]]
+        self.stride = state["stride"]

@@ -11,19 +11,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from autowarmup.agreement import LossBuffer
 from autowarmup.core import schedule
 from autowarmup.core.schedule import ScheduleConfig, ScheduleState, Status
 from autowarmup.kinds import kappa_of
 from autowarmup.measured_start import measure_start, write_lr
-from autowarmup.records import Point, Trace
+from autowarmup.records import History, Point, Trace
 
 _FORMAT = "autowarmup-scheduler-1"
-_MOST_POINTS = 2048
 
 
 class AdaptiveWarmup(LRScheduler):
@@ -56,6 +55,7 @@ class AdaptiveWarmup(LRScheduler):
         ValueError: an argument out of its range, or, at the first loss, a `lower_bound` above it.
 
     Example:
+        >>> import torch
         >>> weight = torch.nn.Parameter(torch.ones(2))
         >>> optimizer = torch.optim.SGD([weight], lr=0.5)
         >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100, div=10)
@@ -101,11 +101,9 @@ class AdaptiveWarmup(LRScheduler):
             [float(group["lr"]) for group in o.param_groups] for o in self.optimizers
         ]
         self.calibration: list[tuple[float, float]] = []
-        self._sum: float | Tensor = 0.0
-        self._count = 0
+        self._losses = LossBuffer()
+        self._history = History(most=2048)
         self._updated = False
-        self._points: list[Point] = []
-        self._stride = 1
         super().__init__(self.optimizers[0])
         for each in self.optimizers:
             each.register_step_post_hook(self._note_update)
@@ -117,8 +115,7 @@ class AdaptiveWarmup(LRScheduler):
 
         A tensor stays on its device: nothing waits for it here.
         """
-        self._sum = self._sum + _detached(loss)
-        self._count += 1
+        self._losses.add(loss)
 
     def step(  # pyright: ignore[reportIncompatibleMethodOverride] - torch's own `epoch` is deprecated
         self, loss: float | Tensor | None = None, *, metrics: float | Tensor | None = None
@@ -136,7 +133,7 @@ class AdaptiveWarmup(LRScheduler):
         given = loss if loss is not None else metrics
         if given is not None:
             self.observe(given)
-        self._advance(self._agreed_loss())
+        self._advance(self._losses.take(needed=self.state.phase == "warmup"))
 
     def calibrate(
         self, closure: Callable[[], Tensor], *, c: float = 0.7, model: nn.Module | None = None
@@ -163,6 +160,7 @@ class AdaptiveWarmup(LRScheduler):
                 "calibrate measures the first update: expected a call before it, "
                 f"got one after {self.state.step + self._updated}"
             )
+        self._write(self.state.factor)  # a group added since construction is known from here on
         try:
             start = measure_start(self.optimizers, self.peak_lrs, closure, c=c, model=model)
         finally:
@@ -219,7 +217,7 @@ class AdaptiveWarmup(LRScheduler):
 
         The loss is NaN where none was read: after warm-up a loss on an accelerator is left there.
         """
-        return Trace(self._points)
+        return self._history.trace
 
     def __repr__(self) -> str:
         state = self.state
@@ -248,11 +246,9 @@ class AdaptiveWarmup(LRScheduler):
             "schedule": self.state.to_dict(),
             "peak_lrs": [list(peaks) for peaks in self.peak_lrs],
             "calibration": [list(probe) for probe in self.calibration],
-            "sum": float(self._sum),
-            "count": self._count,
+            "losses": self._losses.state_dict(),
+            "history": self._history.state_dict(),
             "updated": self._updated,
-            "points": [point.to_dict() for point in self._points],
-            "stride": self._stride,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -276,11 +272,9 @@ class AdaptiveWarmup(LRScheduler):
         self.state = ScheduleState.from_dict(state_dict["schedule"])
         self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
-        self._sum = state_dict["sum"]
-        self._count = state_dict["count"]
+        self._losses.load_state_dict(state_dict["losses"])
+        self._history.load_state_dict(state_dict["history"])
         self._updated = state_dict["updated"]
-        self._points = [Point.from_dict(point) for point in state_dict["points"]]
-        self._stride = state_dict["stride"]
         self._write(self.state.factor)
 
     # -- inside --------------------------------------------------------------------------------
@@ -291,18 +285,6 @@ class AdaptiveWarmup(LRScheduler):
 
     def _note_update(self, *_: Any) -> None:
         self._updated = True
-
-    def _agreed_loss(self) -> float | None:
-        """Mean loss over what was observed: the one place where a rate's loss is agreed on."""
-        total, count = self._sum, self._count
-        self._sum, self._count = 0.0, 0
-        if count == 0:
-            return None
-        if isinstance(total, Tensor):
-            if self.state.phase != "warmup" and total.device.type != "cpu":
-                return None  # nothing depends on it any more: do not wait for the device
-            total = total.item()
-        return total / count
 
     def _advance(self, loss: float | None) -> None:
         before = self.state
@@ -318,22 +300,18 @@ class AdaptiveWarmup(LRScheduler):
         self._write(factor)
 
     def _record(self, before: ScheduleState, loss: float | None, status: Status) -> None:
-        if before.step % self._stride:
+        if before.step % self._history.stride:
             return
-        self._points.append(
-            Point(
-                step=before.step,
-                loss=float("nan") if loss is None else loss,
-                gap=self.state.gap,
-                lr=self.peak_lrs[0][0] * before.factor,
-                factor=before.factor,
-                phase=before.phase,
-                status=status.name,
-            )
+        point = Point(
+            step=before.step,
+            loss=float("nan") if loss is None else loss,
+            gap=self.state.gap,
+            lr=self.peak_lrs[0][0] * before.factor,
+            factor=before.factor,
+            phase=before.phase,
+            status=status.name,
         )
-        if len(self._points) > _MOST_POINTS:
-            del self._points[1::2]
-            self._stride *= 2
+        self._history.add(point)
 
     def _write(self, factor: float) -> None:
         for optimizer, peaks in zip(self.optimizers, self.peak_lrs, strict=True):
@@ -357,12 +335,3 @@ def _as_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
     if not optimizers:
         raise ValueError("expected at least one optimizer, got an empty list")
     return optimizers
-
-
-def _detached(loss: float | Tensor) -> float | Tensor:
-    if not isinstance(loss, Tensor):
-        return float(loss)
-    if loss.numel() != 1:
-        raise ValueError(f"expected a scalar loss, got a tensor of shape {tuple(loss.shape)}")
-    value = loss.detach().reshape(())
-    return value if value.dtype is torch.float64 else value.float()

@@ -113,6 +113,16 @@ def test_a_clipped_gradient_sets_the_step_and_the_true_gradient_the_promise():
     assert scheduler.calibrate(loss) == pytest.approx(80 * 0.1 / 0.6, rel=0.01)
 
 
+def test_a_group_added_before_calibrating_takes_part():
+    first, second = (nn.Parameter(torch.tensor([3.0], dtype=torch.float64)) for _ in range(2))
+    optimizer = torch.optim.SGD([first], lr=1.0)
+    scheduler = AdaptiveWarmup(optimizer, 100)
+    optimizer.add_param_group({"params": [second], "lr": 1.0})
+    div = scheduler.calibrate(lambda: (5.0 * first**2 + 5.0 * second**2).sum())
+    assert div == pytest.approx(10 / 0.6, rel=0.01)
+    assert second.item() == 3.0
+
+
 def test_dropout_noise_does_not_reach_the_ratio():
     """Every probe sees the random state of the first forward, so the ratio is a smooth number."""
     torch.manual_seed(0)
