@@ -27,7 +27,7 @@ class LossBuffer:
         self._count = 0
 
     def add(self, loss: float | Tensor) -> None:
-        """Take in a scalar loss; a tensor stays on its device and loses its graph.
+        """Take in a scalar loss; a tensor on an accelerator stays there and loses its graph.
 
         Raises:
             ValueError: a tensor of more than one element.
@@ -35,18 +35,23 @@ class LossBuffer:
         self._sum = self._sum + _detached(loss)
         self._count += 1
 
-    def take(self, *, needed: bool = True) -> float | None:
+    def take(self, last: float | Tensor | None = None, *, needed: bool = True) -> float | None:
         """Return the mean of what was added and start anew; `None` if there was nothing.
 
         Args:
+            last: one more loss to add first.
             needed: where it is false, a loss on an accelerator is dropped rather than waited for.
         """
+        if last is not None:
+            if self._count == 0 and type(last) is float:
+                return last
+            self.add(last)
         total, count = self._sum, self._count
         self._sum, self._count = 0.0, 0
         if count == 0:
             return None
         if isinstance(total, Tensor):
-            if not needed and total.device.type != "cpu":
+            if not needed:
                 return None
             total = total.item()
         return total / count
@@ -65,5 +70,7 @@ def _detached(loss: float | Tensor) -> float | Tensor:
         return float(loss)
     if loss.numel() != 1:
         raise ValueError(f"expected a scalar loss, got a tensor of shape {tuple(loss.shape)}")
+    if loss.is_cpu:
+        return loss.item()
     value = loss.detach().reshape(())
     return value if value.dtype is torch.float64 else value.float()

@@ -137,7 +137,7 @@ def _take_step(
 ) -> None:
     for optimizer, peaks in zip(optimizers, peak_lrs, strict=True):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            write_lr(group, peak * fraction)
+            _write_lr(group, peak * fraction)
         optimizer.step()
 
 
@@ -152,8 +152,7 @@ def _inner(
     return total
 
 
-def write_lr(group: dict[str, Any], lr: float) -> None:
-    """Set a group's rate in place; a tensor rate stays the same object (torch.compile)."""
+def _write_lr(group: dict[str, Any], lr: float) -> None:
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(lr)
     else:

@@ -19,8 +19,8 @@ from autowarmup.agreement import LossBuffer
 from autowarmup.core import schedule
 from autowarmup.core.schedule import ScheduleConfig, ScheduleState, Status
 from autowarmup.kinds import kappa_of
-from autowarmup.measured_start import measure_start, write_lr
-from autowarmup.records import History, Point, Trace
+from autowarmup.measured_start import measure_start
+from autowarmup.records import History, Trace
 
 _FORMAT = "autowarmup-scheduler-1"
 
@@ -130,10 +130,8 @@ class AdaptiveWarmup(LRScheduler):
         if not self._updated:
             return
         self._updated = False
-        given = loss if loss is not None else metrics
-        if given is not None:
-            self.observe(given)
-        self._advance(self._losses.take(needed=self.state.phase == "warmup"))
+        given = metrics if loss is None else loss
+        self._advance(self._losses.take(given, needed=self.state.phase == "warmup"))
 
     def calibrate(
         self, closure: Callable[[], Tensor], *, c: float = 0.7, model: nn.Module | None = None
@@ -281,6 +279,10 @@ class AdaptiveWarmup(LRScheduler):
 
     def _initial_step(self) -> None:
         """Called by LRScheduler.__init__: set the rates of the first update."""
+        self._step_count = 1  # wrappers of schedulers count on it being there
+        for optimizer, peaks in zip(self.optimizers, self.peak_lrs, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["initial_lr"] = peak
         self._write(self.state.factor)
 
     def _note_update(self, *_: Any) -> None:
@@ -296,33 +298,30 @@ class AdaptiveWarmup(LRScheduler):
                 "each update; the warm-up is completed by its cap instead",
                 stacklevel=3,
             )
-        self._record(before, loss, status)
-        self._write(factor)
-
-    def _record(self, before: ScheduleState, loss: float | None, status: Status) -> None:
-        if before.step % self._history.stride:
-            return
-        point = Point(
-            step=before.step,
-            loss=float("nan") if loss is None else loss,
-            gap=self.state.gap,
-            lr=self.peak_lrs[0][0] * before.factor,
-            factor=before.factor,
-            phase=before.phase,
-            status=status.name,
+        self._history.add(
+            before.step,
+            float("nan") if loss is None else loss,
+            self.state.gap,
+            self.peak_lrs[0][0] * before.factor,
+            before.factor,
+            before.phase,
+            status.name,
         )
-        self._history.add(point)
+        self._write(factor)
 
     def _write(self, factor: float) -> None:
         for optimizer, peaks in zip(self.optimizers, self.peak_lrs, strict=True):
-            for index, group in enumerate(optimizer.param_groups):
-                if index == len(peaks):  # add_param_group since: its own lr is its peak
-                    peaks.append(float(group["lr"]))
-                group["initial_lr"] = peaks[index]
-                write_lr(group, peaks[index] * factor)
+            groups = optimizer.param_groups
+            while len(peaks) < len(groups):  # add_param_group since: its own lr is its peak
+                added = groups[len(peaks)]
+                peaks.append(float(added["lr"]))
+                added["initial_lr"] = peaks[-1]
+            for group, peak in zip(groups, peaks, strict=True):
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(peak * factor)  # the same object: torch.compile relies on it
+                else:
+                    group["lr"] = peak * factor
         self.last_epoch = self.state.step
-        self._step_count = self.state.step + 1
-        self._last_lr = self.get_lr()
 
 
 def _as_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:

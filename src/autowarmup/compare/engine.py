@@ -136,7 +136,7 @@ def _claim(out: Path, grid: Grid) -> None:
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         values = {"format": GRID_FORMAT, "command": command, "grid": grid.to_dict()}
         (out / "runs").mkdir(parents=True, exist_ok=True)
-        _write_json(path, values)
+        _write_json(path, values, indent=1)
         return
     try:
         held = json.loads(path.read_text())["grid"]
@@ -190,12 +190,12 @@ def _store(out: Path, job: Job, record: Record) -> None:
         job.log.unlink(missing_ok=True)
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
+def _write_json(path: Path, values: dict[str, Any], indent: int | None = None) -> None:
     """Write aside and rename, so that a reader sees the whole file or none."""
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("w") as file:
-            json.dump(values, file, indent=1, allow_nan=False)
+            json.dump(values, file, indent=indent, allow_nan=False)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

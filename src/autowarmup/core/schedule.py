@@ -138,97 +138,96 @@ def step(state: ScheduleState, loss: float | None) -> tuple[ScheduleState, float
         >>> state.phase, state.warmup_end_step, state.ended_by
         ('done', 3, 'gap')
     """
-    config = state.config
-    tracker, event = state.tracker, None
+    config, tracker = state.config, state.tracker
+    event = None
     if loss is not None:
         tracker, event = observe(
             tracker, loss, lower_bound=config.lower_bound, smoothing=config.smoothing
         )
+        if event is not None:
+            state = _counted(state, event)
     elif state.phase == "warmup":
         event = Status.NO_LOSS
-    changes: dict[str, Any] = {"step": state.step + 1, "tracker": tracker}
-    if event in _COUNTERS:
-        changes[_COUNTERS[event]] = getattr(state, _COUNTERS[event]) + 1
     if state.step + 1 >= config.total_steps:
-        changes |= {"phase": "done", "status": Status.DONE}
+        state = _advanced(state, tracker, state.factor, Status.DONE)._replace(phase="done")
     elif state.phase == "warmup":
-        changes |= _warm_up(state, tracker.gap, loss, event)
+        state = _warm_up(state, tracker, loss, event)
     else:
-        changes |= _decay(state, event)
-    state = state._replace(**changes)
+        state = _decay(state, tracker, event)
     return state, state.factor, state.status
 
 
-_COUNTERS: dict[Status | None, str] = {
-    Status.NON_FINITE: "non_finite",
-    Status.SPIKE: "spikes",
-    Status.BELOW_BOUND: "below_bound",
-}
+def _advanced(
+    state: ScheduleState, tracker: GapState, factor: float, status: Status
+) -> ScheduleState:
+    """Return the state one update later; by position, because this runs at every step."""
+    return ScheduleState(
+        state.config, state.step + 1, factor, state.phase, status, tracker, *state[6:]
+    )
+
+
+def _counted(state: ScheduleState, event: Status) -> ScheduleState:
+    if event is Status.NON_FINITE:
+        return state._replace(non_finite=state.non_finite + 1)
+    if event is Status.SPIKE:
+        return state._replace(spikes=state.spikes + 1)
+    return state._replace(below_bound=state.below_bound + 1)
 
 
 def _warm_up(
-    state: ScheduleState, gap: float | None, loss: float | None, event: Status | None
-) -> dict[str, Any]:
-    """Return what changes for the next update while warm-up lasts."""
-    config = state.config
-    upcoming = state.step + 1
-    if state.cap_step is not None and state.cap_factor is not None:
-        return _ramp(state, state.cap_step, state.cap_factor, event)
-    changes: dict[str, Any] = {"status": event or Status.WARMING}
-    gap0, gap_peak = state.gap0, state.gap_peak
+    state: ScheduleState, tracker: GapState, loss: float | None, event: Status | None
+) -> ScheduleState:
+    config, gap = state.config, tracker.gap
+    if state.cap_step is not None:
+        return _ramp(state, tracker, event)
+    factor = state.factor
     if gap is not None:
-        if gap0 is None or gap_peak is None:
-            gap0, gap_peak = _start(config, gap, loss)
-            changes |= {"gap0": gap0, "gap_peak": gap_peak}
-        if gap <= gap_peak:
-            return changes | _ended(upcoming, "gap", Status.PEAK_REACHED)
-    if upcoming >= config.cap:
+        if state.gap0 is None or state.gap_peak is None:
+            state = _started(state, gap, loss)
+        assert state.gap0 is not None
+        assert state.gap_peak is not None
+        if gap <= state.gap_peak:
+            return _ended(state, tracker, "gap", Status.PEAK_REACHED)
+        factor = peak_factor(gap, state.gap0, state.gap_peak, config.div)
+    if state.step + 1 >= config.cap:
         # The ramp rises from the rate last used, not from what the newest loss would ask for.
-        return changes | _ramp(state, upcoming, state.factor, Status.CAP_REACHED)
-    if gap is not None and gap0 is not None and gap_peak is not None:
-        changes["factor"] = peak_factor(gap, gap0, gap_peak, config.div)
-    return changes
+        state = state._replace(cap_step=state.step + 1, cap_factor=state.factor)
+        return _ramp(state, tracker, Status.CAP_REACHED)
+    return _advanced(state, tracker, factor, event or Status.WARMING)
 
 
-def _start(config: ScheduleConfig, gap0: float, loss: float | None) -> tuple[float, float]:
-    """Return the first gap and the peak gap that the rule makes of it."""
+def _started(state: ScheduleState, gap0: float, loss: float | None) -> ScheduleState:
+    """Note the first gap and the peak gap that the rule makes of it."""
+    config = state.config
     if gap0 <= 0.0:
         raise ValueError(
             "the lower bound must lie below the first loss: "
             f"expected lower_bound < {loss}, got {config.lower_bound}"
         )
-    return gap0, gap0 * choose(config.peak, div=config.div, gap0=gap0, kappa=config.kappa)
+    r = choose(config.peak, div=config.div, gap0=gap0, kappa=config.kappa)
+    return state._replace(gap0=gap0, gap_peak=gap0 * r)
 
 
-def _ramp(state: ScheduleState, start: int, low: float, event: Status | None) -> dict[str, Any]:
-    """Return what changes on the way from the cap, at update `start`, to the peak rate."""
-    upcoming = state.step + 1
-    changes: dict[str, Any] = {"cap_step": start, "cap_factor": low}
-    done = upcoming - start + 1
+def _ramp(state: ScheduleState, tracker: GapState, event: Status | None) -> ScheduleState:
+    """Go on from the cap to the peak rate."""
+    start, low = state.cap_step, state.cap_factor
+    assert start is not None, "a ramp begins at the cap"
+    assert low is not None
+    done = state.step + 2 - start
     if done >= state.config.ramp:
-        return changes | _ended(upcoming, "cap", Status.CAP_COMPLETED)
-    share = done / state.config.ramp
-    changes["factor"] = min(1.0, low + (1.0 - low) * share)
-    changes["status"] = event or Status.CAP_REACHED
-    return changes
+        return _ended(state, tracker, "cap", Status.CAP_COMPLETED)
+    factor = min(1.0, low + (1.0 - low) * (done / state.config.ramp))
+    return _advanced(state, tracker, factor, event or Status.CAP_REACHED)
 
 
-def _ended(upcoming: int, ended_by: str, status: Status) -> dict[str, Any]:
-    return {
-        "factor": 1.0,
-        "phase": "decay",
-        "status": status,
-        "warmup_end_step": upcoming,
-        "ended_by": ended_by,
-    }
+def _ended(state: ScheduleState, tracker: GapState, ended_by: str, status: Status) -> ScheduleState:
+    ended = _advanced(state, tracker, 1.0, status)
+    return ended._replace(phase="decay", warmup_end_step=ended.step, ended_by=ended_by)
 
 
-def _decay(state: ScheduleState, event: Status | None) -> dict[str, Any]:
-    """Return what changes for the next update after warm-up."""
+def _decay(state: ScheduleState, tracker: GapState, event: Status | None) -> ScheduleState:
     config, since = state.config, state.warmup_end_step
     assert since is not None, "the decay begins where warm-up ended"
     progress = (state.step + 1 - since) / (config.total_steps - since)
-    return {
-        "factor": decay_factor(config.decay, progress, config.final_fraction),
-        "status": event or Status.DECAYING,
-    }
+    factor = decay_factor(config.decay, progress, config.final_fraction)
+    return _advanced(state, tracker, factor, event or Status.DECAYING)
