@@ -16,7 +16,7 @@ DIV, GAP0 = 100.0, 7.8
 
 
 @pytest.mark.parametrize("optimizer", KAPPAS)
-@pytest.mark.parametrize("rule", peak.RULES)
+@pytest.mark.parametrize("rule", ["published", "accurate", "flat"])
 def test_rule(benchmark: BenchmarkFixture, rule: str, optimizer: str) -> None:
     benchmark.group = f"peak rule, {optimizer}"
     kappa = KAPPAS[optimizer]

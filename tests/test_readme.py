@@ -1,0 +1,52 @@
+"""The README does what it says: its loop runs, its numbers are those of the committed results."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+class Classifier(nn.Module):
+    """Returns its own loss, like the model of the README's loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(10, 16)
+        self.hidden = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(self.head(self.hidden(self.embed(batch))), batch)
+
+
+def test_the_loop_is_short_and_runs():
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    torch.manual_seed(0)
+    model = Classifier()
+    names = {"model": model, "loader": [torch.randint(0, 10, (32,)) for _ in range(20)]}
+    before = model(names["loader"][0]).item()
+    exec(code, names)
+    assert names["scheduler"].state.step == 20
+    assert len(names["scheduler"].calibration) >= 1
+    assert model(names["loader"][0]).item() < before
+
+
+def test_the_tables_are_those_of_the_committed_results():
+    check = [sys.executable, str(ROOT / "tools" / "readme_results.py"), "--check"]
+    result = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_link_into_the_repository_exists():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
