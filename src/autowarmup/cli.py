@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,19 +26,28 @@ from autowarmup.pretrain.config import TrainConfig
 Kind = Literal["spectral", "linf", "frobenius"]
 
 
+@dataclass(frozen=True)
+class TrainOptions(TrainConfig):  # noqa: D101 - the options are documented where they are checked
+    __doc__ = TrainConfig.__doc__
+
+    def __post_init__(self) -> None:
+        """Leave the checks to `TrainConfig`, whose sentence would drown in the parser's report."""
+
+
 def train(
-    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes], out: Path, resume: bool = False
+    run: Annotated[TrainOptions, tyro.conf.OmitArgPrefixes], out: Path, resume: bool = False
 ) -> int:
     """Pretrain one small LLaMA and write OUT/trace.jsonl and OUT/result.json.
 
     Args:
-        config: what to train; every field that is left out comes from the recipe.
+        run: what to train; every field that is left out comes from the recipe.
         out: directory of this run.
         resume: continue the run that OUT holds.
     """
-    from autowarmup.pretrain.train import train as run
+    config = TrainConfig.from_dict(asdict(run))
+    from autowarmup.pretrain import train as pretrain
 
-    record = run(config, out=out, resume=resume)
+    record = pretrain.train(config, out=out, resume=resume)
     if record["status"] != "finished":
         print(f"{record['status']}: {record['message']}", file=sys.stderr)
         return 1

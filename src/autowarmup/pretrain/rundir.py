@@ -70,6 +70,8 @@ def check_directory(out: Path, config: TrainConfig, *, resume: bool) -> dict[str
             f"out: expected an empty directory or one made by autowarmup, got {out} with other "
             f"files in it; choose another directory"
         )
+    if _is_blank(out):
+        return None
     wanted, saved = config.to_dict(), held["config"]
     differing = sorted(
         key
@@ -91,6 +93,16 @@ def check_directory(out: Path, config: TrainConfig, *, resume: bool) -> dict[str
             f"continue it with --resume (resume=True) or choose another directory"
         )
     return None
+
+
+def _is_blank(out: Path) -> bool:
+    """Whether a run was begun here and stopped before its first update was written down."""
+    trace = out / "trace.jsonl"
+    return not (
+        (out / "result.json").exists()
+        or any(out.glob("checkpoint-*"))
+        or (trace.exists() and trace.stat().st_size)
+    )
 
 
 def claim_directory(out: Path, config: TrainConfig) -> None:
