@@ -138,7 +138,7 @@ def test_the_minimum_at_a_gap_of_zero_does_not_count() -> None:
     assert at_zero < here / 5
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.floats(1.01, 1e6), st.one_of(st.just(0.0), st.floats(1e-3, 1e18)))
 def test_r_is_an_interior_local_minimum(div: float, s: float) -> None:
     r = lowest_minimum(div, s)
@@ -147,7 +147,7 @@ def test_r_is_an_interior_local_minimum(div: float, s: float) -> None:
     assert here <= min(left, right) * (1 + 1e-7)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(0, 6), st.floats(-2, 15))
 def test_no_local_minimum_of_a_dense_scan_is_lower(log_div: float, log_s: float) -> None:
     div, s = 1.01 + 10**log_div, 10**log_s

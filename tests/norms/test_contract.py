@@ -47,7 +47,7 @@ def test_zero_gradient_gives_zero_update(norm: Norm, shape: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(m=st.integers(1, 7), n=st.integers(1, 7), seed=st.integers(0, 999), c=st.floats(-1e3, 1e3))
 def test_homogeneity_duality_triangle(norm: Norm, m: int, n: int, seed: int, c: float) -> None:
     x, y = block((m, n), seed), block((m, n), seed + 1000)

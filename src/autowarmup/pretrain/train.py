@@ -63,7 +63,7 @@ def _loop(run: Run) -> str:
         interruptible() as interrupted,
         progress_bar(f"{config.optimizer} {config.warmup}", steps, visible=run.visible) as show,
     ):
-        while run.step < steps and not stopped:
+        while run.step < steps:
             stopped = run.update()
             show(run.step, run.seen)
             if stopped:
