@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import sys
 from pathlib import Path
 
@@ -88,17 +87,14 @@ def rules_table(summary: dict) -> list[str]:
 
 
 def findings(summary: dict) -> list[str]:
-    """The verdict in words, what ended warm-up, and how far seeds lie apart."""
+    """The verdict in words, and what ended warm-up."""
     every = [rule for setup in summary["setups"] for rule in setup["rules"]]
     ends = [end for rule in every if rule["rule"] == MAIN for end in rule["ended_by"]]
-    apart = [rule["max"] / rule["min"] - 1 for rule in every if rule["std"] is not None]
     lines = [
         summary["verdict"]["headline"],
         *summary["verdict"]["sentences"],
         f"The cap, not the gap, ended warm-up in {ends.count('cap')} of the default's {len(ends)} "
         "runs.",
-        f"Two seeds of one setting lie {100 * statistics.median(apart):.1f} % apart in the median "
-        f"and {100 * max(apart):.1f} % at most.",
     ]
     return [f"- {line}" for line in lines]
 

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -239,3 +240,14 @@ def test_percentages_never_show_a_signed_zero(share: float) -> None:
     assert text.endswith(" %")
     assert text not in ("+0.0 %", "−0.0 %")
     assert float(text[:-2].replace("−", "-")) == pytest.approx(100 * share, abs=0.051)
+
+
+def test_two_seeds_say_how_far_they_lie_apart(grid_records: Callable[..., Any]) -> None:
+    grid = replace(GRIDS["demo"], seeds=(0, 1))
+    records = grid_records(grid)
+    for record in records:
+        record["val_loss"] = 2.0 if record["config"]["seed"] == 0 else 2.1
+    summary = summarise(records)
+    assert summary["seed_spread"]["median"] == pytest.approx(0.05)
+    assert summary["seed_spread"]["most"] == pytest.approx(0.05)
+    assert "5.0 % apart in the median" in summary["verdict"]["sentences"][-1]

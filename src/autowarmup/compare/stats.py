@@ -58,6 +58,7 @@ def summarise(
             **{status: statuses[status] for status in ("finished", "diverged", "failed")},
         },
         "seeds": sorted({record["config"]["seed"] for record in records}),
+        "seed_spread": _seed_spread(setups),
         "main_rule": main,
         "setups": setups,
         "rules": rules,
@@ -68,6 +69,17 @@ def summarise(
         ],
     }
     return summary | {"verdict": verdict(summary)}
+
+
+def _seed_spread(setups: Sequence[Json]) -> Json | None:
+    """Return how far the seeds of one rule in one set-up lie apart, as shares of the lowest."""
+    apart = [
+        rule["max"] / rule["min"] - 1
+        for setup in setups
+        for rule in setup["rules"]
+        if rule["std"] is not None
+    ]
+    return {"median": statistics.median(apart), "most": max(apart)} if apart else None
 
 
 def by_setup(records: Iterable[Record]) -> dict[tuple[Any, ...], list[Record]]:

@@ -133,6 +133,12 @@ def _caveats(summary: Json) -> list[str]:
         sentences.append(f"{diverged} diverged and {failed} failed; each is listed with why.")
     if len(summary["seeds"]) == 1:
         sentences.append("One seed per run: differences of a fraction of a per cent can be chance.")
+    elif spread := summary["seed_spread"]:
+        sentences.append(
+            f"The seeds of one setting lie {percent(spread['median']).lstrip('+')} apart in the "
+            f"median and {percent(spread['most']).lstrip('+')} at most: smaller differences can be "
+            "chance."
+        )
     return sentences
 
 
