@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -173,7 +174,7 @@ def test_another_grid_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: Any) -> None:
-    replace_file, calls = engine.os.replace, []
+    replace_file, calls = os.replace, []
 
     def fails_on_the_fourth(source: Path, target: Path) -> None:
         calls.append(target)
@@ -181,7 +182,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch
             raise OSError(28, "No space left on device")
         replace_file(source, target)
 
-    monkeypatch.setattr(engine.os, "replace", fails_on_the_fourth)
+    monkeypatch.setattr(os, "replace", fails_on_the_fourth)
     with pytest.raises(OSError, match=r"could not store .* what was stored before stays"):
         run(tmp_path, "good")
     assert len(records(tmp_path)) == 2

@@ -12,8 +12,6 @@ tried again.
 from __future__ import annotations
 
 import json
-import math
-import os
 import shlex
 import shutil
 import sys
@@ -25,9 +23,10 @@ from typing import Any
 from autowarmup.compare.grid import Grid, expand
 from autowarmup.compare.progress import Display
 from autowarmup.compare.workers import Job, Pool, Record, TrainFunction, cores
+from autowarmup.pretrain.rundir import FORMAT, write_aside
+from autowarmup.records import strict_json
 
 GRID_FORMAT = "autowarmup-grid-1"
-RUN_FORMAT = "autowarmup-run-1"
 STATUSES = ("finished", "diverged", "failed")
 
 
@@ -163,8 +162,8 @@ def _as_record(config: dict[str, Any], outcome: Record | str) -> Record:
     """Make whatever came of a run a record of the one format, in strict JSON values."""
     if isinstance(outcome, str) or outcome.get("status") not in STATUSES:
         sentence = outcome if isinstance(outcome, str) else "the training gave no valid record"
-        outcome = {"format": RUN_FORMAT, "status": "failed", "message": sentence, "val_loss": None}
-    record = _finite({"format": RUN_FORMAT, "message": "", **outcome})
+        outcome = {"format": FORMAT, "status": "failed", "message": sentence, "val_loss": None}
+    record = strict_json({"format": FORMAT, "message": "", **outcome})
     record["id"] = config["id"]
     asked = {key: value for key, value in config.items() if key != "id"}
     record["config"] = {**asked, **record.get("config", {})}
@@ -172,15 +171,6 @@ def _as_record(config: dict[str, Any], outcome: Record | str) -> Record:
         record["status"] = "diverged"
         record["message"] = "the validation loss at the end is not a finite number"
     return record
-
-
-def _finite(value: Any) -> Any:
-    """Replace non-finite numbers by None: JSON has no word for them."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _store(out: Path, job: Job, record: Record) -> None:
@@ -191,19 +181,10 @@ def _store(out: Path, job: Job, record: Record) -> None:
 
 
 def _write_json(path: Path, values: dict[str, Any], indent: int | None = None) -> None:
-    """Write aside and rename, so that a reader sees the whole file or none."""
-    aside = path.with_name(f".{path.name}.part")
     try:
-        with aside.open("w") as file:
-            json.dump(values, file, indent=indent, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        write_aside(path, json.dumps(values, indent=indent, allow_nan=False).encode())
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OSError(
-            error.errno, f"could not store {path} ({error.strerror}); what was stored before stays"
-        ) from error
+        raise OSError(f"could not store {path} ({error}); what was stored before stays") from error
 
 
 def _clean(out: Path) -> None:

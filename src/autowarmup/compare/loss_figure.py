@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.compare import style
-from autowarmup.compare.names import percent
+from autowarmup.compare.names import end_share, no_number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,7 @@ def _draw_adaptive(axes: Axes, setup: Json, rule: Json) -> None:
     value = rule["val_loss"]
     if value is None:
         axes.text(
-            0.02, 0.95, f"adaptive: {_why(rule)}", transform=axes.transAxes, va="top",
+            0.02, 0.95, f"adaptive: {no_number(rule)}", transform=axes.transAxes, va="top",
             color=style.ADAPTIVE, weight="bold",
         )  # fmt: skip
         return
@@ -129,9 +129,8 @@ def _emptiest_corner(
 def _end_share(axes: Axes, setup: Json, rule: Json) -> float:
     """Return where the rule's warm-up ended, as a share of the run inside the panel."""
     left, right = axes.get_xlim()
-    ends = [end for end in rule["warmup_end_steps"] if end is not None]
-    share = max(1.0, sum(ends) / len(ends)) / setup["steps"] if ends else right
-    return min(max(share, left), right)
+    share = end_share(rule, setup["steps"])
+    return right if share is None else min(max(share, 1 / setup["steps"], left), right)
 
 
 def _draw_linear(axes: Axes, setup: Json, linear: Sequence[Json], shares: Sequence[float]) -> None:
@@ -169,7 +168,7 @@ def _draw_trouble(axes: Axes, share: float, rule: Json) -> None:
         markeredgecolor="white",
     )  # fmt: skip
     axes.annotate(
-        _why(rule), (share, top), xytext=(0, -9), textcoords="offset points", ha="center",
+        no_number(rule), (share, top), xytext=(0, -9), textcoords="offset points", ha="center",
         va="top", color=style.TROUBLE, fontsize=8.5, rotation=90,
     )  # fmt: skip
 
@@ -185,10 +184,6 @@ def _draw_other(axes: Axes, setup: Json, rule: Json, high: float) -> None:
         marker="^" if above else "D", markersize=6.5, markeredgewidth=1.5, zorder=5.5,
         color=colour if rule["calibrate"] else "white", markeredgecolor=colour, clip_on=False,
     )  # fmt: skip
-
-
-def _why(rule: Json) -> str:
-    return next((word for word in ("diverged", "failed") if rule[word]), "not yet run")
 
 
 def _entries(summary: Json) -> dict[str, Any]:

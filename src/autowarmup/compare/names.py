@@ -61,6 +61,22 @@ def run_warmup_name(config: Mapping[str, Any]) -> str:
     return name if config["warmup"] == "1" else f"warm-up {name}"
 
 
+def end_share(rule: Mapping[str, Any], steps: int) -> float | None:
+    """Return where a rule ended warm-up, as a share of the run: the mean of the runs that did.
+
+    Example:
+        >>> end_share({"warmup_end_steps": [20, None, 40]}, steps=100)
+        0.3
+    """
+    ends = [end for end in rule["warmup_end_steps"] if end is not None]
+    return sum(ends) / len(ends) / steps if ends else None
+
+
+def no_number(rule: Mapping[str, Any]) -> str:
+    """Say why a rule has no validation loss."""
+    return next((word for word in ("diverged", "failed") if rule[word]), "not yet run")
+
+
 def percent(share: float, digits: int = 1) -> str:
     """Return a signed percentage; what rounds to zero has no sign.
 

@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from autowarmup.compare.grid import Grid, expand
-from autowarmup.compare.names import optimizer_name, percent, rule_of, warmup_name
+from autowarmup.compare.names import (
+    end_share,
+    optimizer_name,
+    percent,
+    rule_of,
+    warmup_name,
+)
 from autowarmup.compare.stats import summarise
+from autowarmup.pretrain.rundir import write_aside
 
 Json = dict[str, Any]
 
@@ -49,11 +56,12 @@ _VARIANTS = (
 
 @dataclass(frozen=True)
 class Stored:
-    """What a directory holds: readable records, the unreadable files, and `grid.json`."""
+    """What a directory holds: readable records, the unreadable files, `grid.json` and its runs."""
 
     records: list[Json]
     unreadable: list[Json]
     grid: Json | None
+    planned: list[Json] | None
 
 
 def load(folder: str | Path) -> Stored:
@@ -84,10 +92,10 @@ def load(folder: str | Path) -> Stored:
         )
     grid = folder / "grid.json"
     held = json.loads(grid.read_text()) if grid.exists() else None
-    if held is not None:
-        order = {c["id"]: i for i, c in enumerate(expand(Grid.from_dict(held["grid"])))}
-        records.sort(key=lambda record: order.get(record["id"], len(order)))
-    return Stored(records, unreadable, held)
+    planned = None if held is None else expand(Grid.from_dict(held["grid"]))
+    order = {config["id"]: index for index, config in enumerate(planned or [])}
+    records.sort(key=lambda record: order.get(record["id"], len(order)))
+    return Stored(records, unreadable, held, planned)
 
 
 def write_report(folder: str | Path) -> Json:
@@ -104,14 +112,13 @@ def write_report(folder: str | Path) -> Json:
 
     folder = Path(folder)
     stored = load(folder)
-    planned = expand(Grid.from_dict(stored.grid["grid"])) if stored.grid else None
-    summary = summarise(stored.records, planned=planned)
+    summary = summarise(stored.records, planned=stored.planned)
     summary["trouble"] += stored.unreadable
-    _write(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_aside(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     figures = folder / "figures"
     names = draw(stored.records, summary, figures)
     svgs = {name: inline_svg((figures / f"{name}.svg").read_text(), name) for name in names}
-    _write(folder / "report.html", _page(stored, summary, svgs))
+    write_aside(folder / "report.html", _page(stored, summary, svgs).encode())
     return summary
 
 
@@ -158,14 +165,14 @@ def _row(setup: Json, summary: Json) -> Json:
     """Return one line of the main table: a set-up's best hand-tuned warm-up against adaptive."""
     rules = {rule["rule"]: rule for rule in setup["rules"]}
     adaptive = rules.get(summary["main_rule"])
-    ends = [] if adaptive is None else [e for e in adaptive["warmup_end_steps"] if e is not None]
+    end = None if adaptive is None else end_share(adaptive, setup["steps"])
     return {
         "label": setup["label"],
         "outcome": summary["verdict"]["outcomes"].get(setup["label"], "no number"),
         "best": rules.get(setup["best_hand_tuned"]),
         "adaptive": adaptive,
         "none": rules.get("linear 1"),
-        "end": f"{100 * sum(ends) / len(ends) / setup['steps']:.3g} %" if ends else "–",
+        "end": "–" if end is None else f"{100 * end:.3g} %",
         "ended_by": ", ".join(sorted({e for e in adaptive["ended_by"] if e})) if adaptive else "",
         "div": _range([d for d in adaptive["div"] if d is not None]) if adaptive else "–",
     }
@@ -230,9 +237,3 @@ def _range(values: Sequence[float]) -> str:
         return "–"
     low, high = f"{min(values):.3g}", f"{max(values):.3g}"
     return low if low == high else f"{low} to {high}"
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

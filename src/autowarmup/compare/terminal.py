@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autowarmup.compare.names import percent, warmup_name
+from autowarmup.compare.names import no_number, percent, warmup_name
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -75,5 +75,5 @@ def _value(rule: Json | None) -> str:
     if rule is None:
         return "–"
     if rule["val_loss"] is None:
-        return next((word for word in ("diverged", "failed") if rule[word]), "not yet run")
+        return no_number(rule)
     return f"{rule['val_loss']:.4f}"

@@ -210,7 +210,7 @@ def _among(name: str, value: str, known: tuple[str, ...]) -> None:
 def _check(config: TrainConfig) -> None:
     """Refuse values that no run could use, one sentence each."""
     from autowarmup.core.decay import DECAYS
-    from autowarmup.core.peak import RULES
+    from autowarmup.core.peak import RULES, parse
 
     def between(name: str, low: float, high: float, shown: str) -> None:
         value = getattr(config, name)
@@ -237,15 +237,12 @@ def _check(config: TrainConfig) -> None:
             f"batch_size: expected a multiple of accumulation ({config.accumulation}), "
             f"got {config.batch_size}"
         )
-    if config.peak not in RULES:
-        try:
-            fraction = float(config.peak)
-        except ValueError:
-            fraction = math.nan
-        if not 0.0 < fraction < 1.0:
-            raise ValueError(
-                f"peak: expected one of {', '.join(RULES)} or a fraction between 0 and 1, "
-                f"got {config.peak!r}"
-            )
+    try:
+        parse(config.peak)
+    except ValueError as error:
+        raise ValueError(
+            f"peak: expected one of {', '.join(RULES)} or a fraction between 0 and 1, "
+            f"got {config.peak!r}"
+        ) from error
     if not config.adaptive:
         _ = config.warmup_steps  # its own check raises

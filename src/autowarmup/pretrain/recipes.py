@@ -7,7 +7,7 @@ sequences of 512, batches of 256, weight decay 0.1, gradients clipped at 0.5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -82,66 +82,51 @@ _PUBLISHED = {
     "sgd": Suggestion(1e-1),
 }
 
+_TINY = Recipe(
+    width=96,
+    layers=3,
+    heads=4,
+    hidden=256,
+    batch_size=16,
+    sequence_length=64,
+    accumulation=1,
+    steps=1000,
+    eval_batches=32,
+    data="stdlib",
+    tokenizer="bytes",
+    about="0.36M parameters on bytes; about a minute on one core",
+    suggested=_SMALL,
+)
+_LLAMA_124M = Recipe(
+    width=768,
+    layers=12,
+    heads=12,
+    hidden=2048,
+    batch_size=256,
+    sequence_length=512,
+    accumulation=8,
+    steps=8000,
+    eval_batches=8,
+    data="fineweb",
+    tokenizer="gpt2",
+    about="the published 124M model: 1.05B tokens of FineWeb, for one or more GPUs",
+    suggested=_PUBLISHED,
+)
+
 RECIPES: dict[str, Recipe] = {
-    "tiny-cpu": Recipe(
-        width=96,
-        layers=3,
-        heads=4,
-        hidden=256,
-        batch_size=16,
-        sequence_length=64,
-        accumulation=1,
-        steps=1000,
-        eval_batches=32,
-        data="stdlib",
-        tokenizer="bytes",
-        about="0.36M parameters on bytes; about a minute on one core",
-        suggested=_SMALL,
-    ),
-    "small-cpu": Recipe(
+    "tiny-cpu": _TINY,
+    "small-cpu": replace(
+        _TINY,
         width=192,
         layers=4,
         heads=6,
         hidden=512,
-        batch_size=16,
         sequence_length=128,
-        accumulation=1,
-        steps=1000,
-        eval_batches=32,
-        data="stdlib",
-        tokenizer="bytes",
         about="1.8M parameters on bytes; about ten minutes on two cores",
-        suggested=_SMALL,
     ),
-    "llama-124m": Recipe(
-        width=768,
-        layers=12,
-        heads=12,
-        hidden=2048,
-        batch_size=256,
-        sequence_length=512,
-        accumulation=8,
-        steps=8000,
-        eval_batches=8,
-        data="fineweb",
-        tokenizer="gpt2",
-        about="the published 124M model: 1.05B tokens of FineWeb, for one or more GPUs",
-        suggested=_PUBLISHED,
-    ),
-    "llama-210m": Recipe(
-        width=768,
-        layers=24,
-        heads=12,
-        hidden=2048,
-        batch_size=256,
-        sequence_length=512,
-        accumulation=8,
-        steps=8000,
-        eval_batches=8,
-        data="fineweb",
-        tokenizer="gpt2",
-        about="the published 210M model: twice the layers of llama-124m",
-        suggested=_PUBLISHED,
+    "llama-124m": _LLAMA_124M,
+    "llama-210m": replace(
+        _LLAMA_124M, layers=24, about="the published 210M model: twice the layers of llama-124m"
     ),
 }
 

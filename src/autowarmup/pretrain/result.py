@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 from importlib import metadata
@@ -14,7 +13,7 @@ import torch
 
 from autowarmup.pretrain.config import TrainConfig, filled
 from autowarmup.pretrain.rundir import FORMAT, write_aside
-from autowarmup.records import Trace
+from autowarmup.records import Trace, strict_json
 
 MOST_POINTS = 250
 _COLUMNS = ("step", "loss", "lr", "factor", "gap", "phase")
@@ -86,18 +85,9 @@ def build_result(
         "environment": environment(),
         **facts,
     }
-    return _finite(record)
+    return strict_json(record)
 
 
 def write_result(out: Path, record: dict[str, Any]) -> None:
     """Write `result.json`, at once or not at all."""
     write_aside(out / "result.json", (json.dumps(record, indent=1) + "\n").encode())
-
-
-def _finite(value: Any) -> Any:
-    """Replace nan and infinity by null: JSON has neither."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -58,12 +58,11 @@ class AdaptiveRates:
     """Warm-up that follows the loss."""
 
     def __init__(self, config: TrainConfig, optimizer: torch.optim.Optimizer) -> None:
-        named = not _is_number(config.peak)
         self.scheduler = AdaptiveWarmup(
             optimizer,
             filled(config.steps),
             div=filled(config.div),
-            peak=config.peak if named else float(config.peak),
+            peak=config.peak,
             decay=config.decay,
             final_fraction=config.final_fraction,
             lower_bound=config.lower_bound,
@@ -126,13 +125,12 @@ class LinearRates:
 
     def __init__(self, config: TrainConfig, optimizer: torch.optim.Optimizer) -> None:
         self.warmup_steps = config.warmup_steps
-        last = filled(config.steps) - 1
 
         def factor(update: int) -> float:
             return linear_warmup(
-                min(update, last),  # torch asks for one update more than there are
+                update,  # torch asks for one more than there are, which keeps the last factor
                 warmup_steps=self.warmup_steps,
-                total_steps=last + 1,
+                total_steps=filled(config.steps),
                 decay=config.decay,
                 final_fraction=config.final_fraction,
             )
@@ -191,11 +189,3 @@ def build_rates(config: TrainConfig, optimizer: torch.optim.Optimizer) -> Rates:
     """Return the warm-up that a config asks for."""
     kind = AdaptiveRates if config.adaptive else LinearRates
     return kind(config, optimizer)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
