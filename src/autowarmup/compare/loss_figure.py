@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.compare import style
-from autowarmup.compare.names import end_share, no_number, percent
+from autowarmup.compare.names import mean_end, no_number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,8 +129,9 @@ def _emptiest_corner(
 def _end_share(axes: Axes, setup: Json, rule: Json) -> float:
     """Return where the rule's warm-up ended, as a share of the run inside the panel."""
     left, right = axes.get_xlim()
-    share = end_share(rule, setup["steps"])
-    return right if share is None else min(max(share, 1 / setup["steps"], left), right)
+    end = mean_end(rule)
+    share = right if end is None else max(1.0, end) / setup["steps"]
+    return min(max(share, left), right)
 
 
 def _draw_linear(axes: Axes, setup: Json, linear: Sequence[Json], shares: Sequence[float]) -> None:

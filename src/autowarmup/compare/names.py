@@ -61,15 +61,15 @@ def run_warmup_name(config: Mapping[str, Any]) -> str:
     return name if config["warmup"] == "1" else f"warm-up {name}"
 
 
-def end_share(rule: Mapping[str, Any], steps: int) -> float | None:
-    """Return where a rule ended warm-up, as a share of the run: the mean of the runs that did.
+def mean_end(rule: Mapping[str, Any]) -> float | None:
+    """Return the step at which a rule ended warm-up: the mean over the runs that did.
 
     Example:
-        >>> end_share({"warmup_end_steps": [20, None, 40]}, steps=100)
-        0.3
+        >>> mean_end({"warmup_end_steps": [20, None, 40]})
+        30.0
     """
     ends = [end for end in rule["warmup_end_steps"] if end is not None]
-    return sum(ends) / len(ends) / steps if ends else None
+    return sum(ends) / len(ends) if ends else None
 
 
 def no_number(rule: Mapping[str, Any]) -> str:

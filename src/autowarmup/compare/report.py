@@ -12,7 +12,7 @@ from typing import Any
 
 from autowarmup.compare.grid import Grid, expand
 from autowarmup.compare.names import (
-    end_share,
+    mean_end,
     optimizer_name,
     percent,
     rule_of,
@@ -165,14 +165,14 @@ def _row(setup: Json, summary: Json) -> Json:
     """Return one line of the main table: a set-up's best hand-tuned warm-up against adaptive."""
     rules = {rule["rule"]: rule for rule in setup["rules"]}
     adaptive = rules.get(summary["main_rule"])
-    end = None if adaptive is None else end_share(adaptive, setup["steps"])
+    end = None if adaptive is None else mean_end(adaptive)
     return {
         "label": setup["label"],
         "outcome": summary["verdict"]["outcomes"].get(setup["label"], "no number"),
         "best": rules.get(setup["best_hand_tuned"]),
         "adaptive": adaptive,
         "none": rules.get("linear 1"),
-        "end": "–" if end is None else f"{100 * end:.3g} %",
+        "end": "–" if end is None else f"{100 * end / setup['steps']:.3g} %",
         "ended_by": ", ".join(sorted({e for e in adaptive["ended_by"] if e})) if adaptive else "",
         "div": _range([d for d in adaptive["div"] if d is not None]) if adaptive else "–",
     }
