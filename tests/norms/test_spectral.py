@@ -7,7 +7,7 @@ import torch
 from torch.optim import _muon
 
 from autowarmup.norms import Spectral, newton_schulz, polar_exact
-from autowarmup.norms.spectral import KELLER_JORDAN
+from autowarmup.norms.polar import KELLER_JORDAN
 
 # Small ones, and large ones: symmetric products go by block rows (with a ragged last block), and in
 # the long ones two steps share a pass.

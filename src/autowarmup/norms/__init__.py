@@ -2,12 +2,15 @@
 
 from autowarmup.norms.elementwise import Frobenius, LInf
 from autowarmup.norms.groups import assign
-from autowarmup.norms.norm import MaxOverBlocks, Norm
+from autowarmup.norms.norm import EuclideanOverBlocks, MaxOverBlocks, Norm
 from autowarmup.norms.optimizer import LMOOptimizer
+from autowarmup.norms.polar import newton_schulz, polar_exact
 from autowarmup.norms.presets import Lion, Muon, NormalizedSGD, SignSGD, Signum
-from autowarmup.norms.spectral import Spectral, newton_schulz, polar_exact
+from autowarmup.norms.singular import nuclear_norm, spectral_norm
+from autowarmup.norms.spectral import Spectral
 
 __all__ = [
+    "EuclideanOverBlocks",
     "Frobenius",
     "LInf",
     "LMOOptimizer",
@@ -21,5 +24,7 @@ __all__ = [
     "Spectral",
     "assign",
     "newton_schulz",
+    "nuclear_norm",
     "polar_exact",
+    "spectral_norm",
 ]

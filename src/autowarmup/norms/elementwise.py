@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from autowarmup.norms.norm import Norm
+from autowarmup.norms.norm import Norm, vector_norms
 
 
+@dataclass(frozen=True)
 class LInf(Norm):
     """The largest absolute entry; its dual is the sum of absolute entries, its lmo the sign.
 
@@ -31,17 +33,22 @@ class LInf(Norm):
 
     def dual(self, x: Tensor) -> Tensor:
         """Return sum |x_i|."""
-        return x.abs().sum()
+        return vector_norms([x], 1.0)[0].to(x.dtype)
 
     def lmo(self, g: Tensor) -> Tensor:
         """Return sign(g), entry by entry."""
         return g.sign()
+
+    def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Return sum |x_i| of each block in one grouped call."""
+        return vector_norms(blocks, 1.0)
 
     def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
         """Return the signs of all blocks in one grouped call."""
         return list(torch._foreach_sign(list(blocks))) if blocks else []
 
 
+@dataclass(frozen=True)
 class Frobenius(Norm):
     """The Euclidean norm of all entries, its own dual; its lmo divides the block by it.
 
@@ -57,15 +64,23 @@ class Frobenius(Norm):
 
     def norm(self, x: Tensor) -> Tensor:
         """Return the square root of the sum of squares."""
-        return torch.linalg.vector_norm(x)
+        return vector_norms([x])[0].to(x.dtype)
 
     def dual(self, x: Tensor) -> Tensor:
         """Return the same as `norm`."""
-        return torch.linalg.vector_norm(x)
+        return vector_norms([x])[0].to(x.dtype)
 
     def lmo(self, g: Tensor) -> Tensor:
         """Return g / ||g||, and 0 for g = 0."""
         return self.lmo_many([g])[0]
+
+    def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Return the norm of each block in one grouped call."""
+        return vector_norms(blocks)
+
+    def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Return the same as `norm_many`."""
+        return self.norm_many(blocks)
 
     def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
         """Return the blocks, each divided by its own norm, in grouped calls."""
