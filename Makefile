@@ -13,10 +13,11 @@ help:
 	@echo "make study       the committed study again (about 1.5 hours on 2 cores; resumes where it stopped)"
 	@echo "make benchmarks  the timings behind the README, as JSON in results/benchmarks"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt peers.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "autowarmup needs Python 3.11 or newer: expected >= 3.11, got " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement peers.txt
 	@touch $@
 
 demo: $(READY)

@@ -18,8 +18,11 @@ ROOMS = (
     "agreement",
     "scheduler",
     "norms",
+    "measure",
     "pretrain",
+    "objects",
     "compare",
+    "curvature",
     "cli",
 )
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -45,14 +45,18 @@ def kappa_of(optimizers: Sequence[Optimizer]) -> float:
     return kappa(kinds.pop(), shapes)
 
 
+def sign_based(optimizer: Optimizer) -> bool:
+    """Whether an optimizer of another library moves by signs, judged by the name of its class."""
+    return any(sign in type(optimizer).__name__.lower() for sign in _SIGN_NAMES)
+
+
 def _kinds(optimizer: Optimizer) -> set[str]:
     named = {group["norm"] for group in optimizer.param_groups if "norm" in group}
     if named:
         return {str(name) for name in named if name in _LMO_KINDS}
     if isinstance(optimizer, torch.optim.Muon):
         return {"spectral"}
-    name = type(optimizer).__name__.lower()
-    return {"linf"} if any(sign in name for sign in _SIGN_NAMES) else set()
+    return {"linf"} if sign_based(optimizer) else set()
 
 
 def _parameters(optimizers: Iterable[Optimizer]) -> Iterable[torch.Tensor]:

@@ -135,10 +135,23 @@ def _loss_and_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[floa
 def _take_step(
     optimizers: Sequence[Optimizer], peak_lrs: Sequence[Sequence[float]], fraction: float
 ) -> None:
-    for optimizer, peaks in zip(optimizers, peak_lrs, strict=True):
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            _write_lr(group, peak * fraction)
-        optimizer.step()
+    global _trying
+    _trying = True
+    try:
+        for optimizer, peaks in zip(optimizers, peak_lrs, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                _write_lr(group, peak * fraction)
+            optimizer.step()
+    finally:
+        _trying = False
+
+
+_trying = False
+
+
+def is_trial_step() -> bool:
+    """Whether the optimizer step under way is a trial that will be undone: hooks may skip it."""
+    return _trying
 
 
 def _inner(

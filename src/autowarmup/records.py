@@ -35,7 +35,19 @@ class Point:
         status: name of the schedule's status after it saw the loss.
         val_loss: validation loss after this update, where it was measured.
         grad_norm: Euclidean norm of the gradient before clipping.
-        K: measured curvature, in the units of gradient (dual norm) per step (primal norm).
+        K: measured curvature ||g(after) - g(before)||_* / ||x(after) - x(before)||, both gradients
+            on the batch of this update, in the dual and the primal norm of the optimizer.
+        loss_after: loss on the same batch at the weights after the update.
+        K_dir: curvature along the update, from the two losses and one slope (same batch).
+        K_next: curvature along the update before this one, seen on this update's batch, which
+            that update did not depend on.
+        K_noise: what batch noise alone would give for K of the update before this one: dual norm
+            of the difference of two batches' gradients at one point, per length of that update.
+        trust_ratio: actual over first-order decrease of the loss on the batch of this update.
+        alignment: <g, u> / (||g||_* ||u||) of the gradient and the update -u; 1 is steepest.
+        step_norm: primal norm of the update.
+        grad_dual: dual norm of the gradient before the update.
+        H: largest absolute eigenvalue of the Hessian at the weights before the update.
     """
 
     step: int
@@ -48,6 +60,15 @@ class Point:
     val_loss: float | None = None
     grad_norm: float | None = None
     K: float | None = None
+    loss_after: float | None = None
+    K_dir: float | None = None
+    K_next: float | None = None
+    K_noise: float | None = None
+    trust_ratio: float | None = None
+    alignment: float | None = None
+    step_norm: float | None = None
+    grad_dual: float | None = None
+    H: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are present, as plain JSON values."""
@@ -62,6 +83,21 @@ class Point:
     def to_json(self) -> str:
         """Return one JSON line (non-finite numbers as NaN / Infinity, which Python reads back)."""
         return json.dumps(self.to_dict())
+
+
+MEASURED = (
+    "loss_after",
+    "K",
+    "K_dir",
+    "K_next",
+    "K_noise",
+    "trust_ratio",
+    "alignment",
+    "step_norm",
+    "grad_dual",
+    "H",
+)
+"""The fields of `Point` that only a measurement of the curvature fills."""
 
 
 def strict_json(value: Any) -> Any:

@@ -1,0 +1,225 @@
+"""Which parameters count, in which norm: read from the optimizer, or said by the caller.
+
+Paper A (arXiv 2602.05813) measures 2-D parameters only, in the norm of the optimizer: the maximum
+of the block norms for a step, the sum of their duals for a gradient. Gradient descent has one
+Euclidean norm over everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Muon, Optimizer
+
+from autowarmup.kinds import sign_based
+from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Norm, Spectral
+
+BLOCK_NORMS: dict[str, type[Norm]] = {"spectral": Spectral, "linf": LInf, "frobenius": Frobenius}
+NORMS = ("auto", *BLOCK_NORMS, "euclidean")
+COUNTS = ("auto", "matrices", "constrained", "all")
+
+Side = Literal["norm", "dual"]
+
+# Blocks of so many entries are held at a time while a norm is added up: enough to measure small
+# matrices of one shape together (4 to 64 MiB in float32), and little beside the model itself.
+_FEWEST, _MOST, _SHARE = 1 << 20, 1 << 24, 16
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The parameters that count and the norm that measures them.
+
+    Attributes:
+        parameters: every trainable parameter that the optimizers hold; all of them move.
+        indices: positions in `parameters` of those that count.
+        norms: the norm of each that counts; `None` for one Euclidean norm over all of them.
+        name: the norm in one word; several are joined by "+".
+        count: which rule chose: matrices, constrained or all.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    indices: tuple[int, ...]
+    norms: tuple[Norm, ...] | None
+    name: str
+    count: str
+
+    def facts(self) -> dict[str, Any]:
+        """Return what counts, as plain JSON values."""
+        chosen = [self.parameters[index] for index in self.indices]
+        return {
+            "count": self.count,
+            "blocks": len(chosen),
+            "parameters": sum(p.numel() for p in chosen),
+            "moving_parameters": sum(p.numel() for p in self.parameters),
+        }
+
+    def norm(self, blocks: Iterable[Tensor]) -> float:
+        """Return the primal norm of the counted blocks, given in the order of `indices`."""
+        return self._added_up("norm", blocks)
+
+    def dual(self, blocks: Iterable[Tensor]) -> float:
+        """Return the dual norm of the counted blocks, given in the order of `indices`."""
+        return self._added_up("dual", blocks)
+
+    def _added_up(self, which: Side, blocks: Iterable[Tensor]) -> float:
+        tally = Tally(self, which)
+        for index, block in zip(self.indices, blocks, strict=True):
+            tally.add(index, block)
+        return tally.total()
+
+
+class Tally:
+    """Adds up a norm over blocks that come one at a time, in any order, holding few of them.
+
+    Args:
+        counted: which positions count (others are ignored), and in which norm.
+        which: "norm" or "dual".
+    """
+
+    def __init__(self, counted: Counted, which: Side) -> None:
+        self.which: Side = which
+        self.norms = (
+            None
+            if counted.norms is None
+            else dict(zip(counted.indices, counted.norms, strict=True))
+        )
+        self.counts = frozenset(counted.indices)
+        entries = sum(p.numel() for p in counted.parameters)
+        self.most = min(_MOST, max(_FEWEST, entries // _SHARE))
+        self.waiting: list[tuple[int, Tensor]] = []
+        self.held = 0
+        self.parts: list[Tensor] = []
+
+    def add(self, index: int, block: Tensor) -> None:
+        """Take the block of one position."""
+        if index not in self.counts:
+            return
+        if self.waiting and self.held + block.numel() > self.most:
+            self._flush()
+        self.waiting.append((index, block))
+        self.held += block.numel()
+
+    def _flush(self) -> None:
+        blocks = [block for _, block in self.waiting]
+        if self.norms is None:
+            product = EuclideanOverBlocks()
+        else:
+            product = MaxOverBlocks([self.norms[index] for index, _ in self.waiting])
+        self.parts.append(product.norm(blocks) if self.which == "norm" else product.dual(blocks))
+        self.waiting, self.held = [], 0
+
+    def total(self) -> float:
+        """Return the norm of everything that was added."""
+        if self.waiting:
+            self._flush()
+        parts = torch.stack([part.double() for part in self.parts])
+        if self.norms is None:
+            return torch.linalg.vector_norm(parts).item()
+        return (parts.amax() if self.which == "norm" else parts.sum()).item()
+
+
+def count_parameters(
+    optimizers: Sequence[Optimizer], *, norm: str = "auto", count: str = "auto"
+) -> Counted:
+    """Choose the parameters that count and their norms.
+
+    Args:
+        optimizers: hold the parameters; the norm is read from them where `norm` is "auto".
+        norm: "spectral", "linf", "frobenius" (each per block), "euclidean" (one for all), "auto".
+        count: "matrices" (2-D parameters, as in paper A), "constrained" (what the optimizers move
+            by their norm, without the AdamW part of a hybrid), "all", or "auto": all for the
+            Euclidean norm, else matrices.
+
+    Raises:
+        ValueError: an unknown word, an optimizer without a known norm, nothing that counts, or the
+            spectral norm for a parameter that is no matrix.
+
+    Example:
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> counted = count_parameters([SGD(layer.parameters(), lr=0.1)])
+        >>> counted.name, counted.facts()["parameters"]
+        ('euclidean', 8)
+    """
+    _among("norm", norm, NORMS)
+    _among("count", count, COUNTS)
+    groups = [(o, group) for o in optimizers for group in o.param_groups]
+    moved_by = [_kind(o, group) for o, group in groups]
+    kinds = moved_by if norm == "auto" else [norm] * len(groups)
+    own = sorted({kind for kind in kinds if kind})
+    if not own or (norm == "auto" and "euclidean" in own and len(own) > 1):
+        raise ValueError(
+            "norm='auto' reads the norm from the optimizer: expected a Muon, Lion, Signum, "
+            "signSGD, NormalizedSGD or SGD, "
+            f"got {' and '.join(type(o).__name__ for o in optimizers)}; "
+            "pass norm='linf', 'spectral', 'frobenius' or 'euclidean'"
+        )
+    if count == "auto":
+        count = "all" if own == ["euclidean"] else "matrices"
+    parameters: dict[int, nn.Parameter] = {}
+    chosen: list[tuple[int, str]] = []
+    for (_, group), kind, moves in zip(groups, kinds, moved_by, strict=True):
+        for p in group["params"]:
+            if not p.requires_grad or id(p) in parameters:
+                continue
+            parameters[id(p)] = p
+            counts = {"matrices": p.ndim == 2, "constrained": bool(moves), "all": True}[count]
+            if counts:
+                chosen.append((len(parameters) - 1, kind or _shared(own)))
+    ordered = tuple(parameters.values())
+    _check_chosen(ordered, chosen, count)
+    euclidean = own == ["euclidean"]
+    # One object per kind, so that blocks of one kind are measured together.
+    norms = {} if euclidean else {kind: BLOCK_NORMS[kind]() for _, kind in chosen}
+    return Counted(
+        parameters=ordered,
+        indices=tuple(index for index, _ in chosen),
+        norms=None if euclidean else tuple(norms[kind] for _, kind in chosen),
+        name="+".join(sorted({kind for _, kind in chosen})),
+        count=count,
+    )
+
+
+def _among(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+
+
+def _kind(optimizer: Optimizer, group: dict[str, Any]) -> str:
+    """Return the norm of a group, or nothing where it has none (AdamW and its like)."""
+    if "norm" in group:
+        return group["norm"] if group["norm"] in BLOCK_NORMS else ""
+    if isinstance(optimizer, Muon):
+        return "spectral"
+    if isinstance(optimizer, SGD):
+        return "euclidean"
+    return "linf" if sign_based(optimizer) else ""
+
+
+def _shared(own: Sequence[str]) -> str:
+    """Return the norm for what has none of its own, e.g. the embedding beside Muon."""
+    if len(own) > 1:
+        raise ValueError(
+            f"the optimizers use several norms ({', '.join(own)}) and leave some counted "
+            "parameters without one: expected count='constrained' or one norm for all"
+        )
+    return own[0]
+
+
+def _check_chosen(
+    parameters: Sequence[Tensor], chosen: Sequence[tuple[int, str]], count: str
+) -> None:
+    if not chosen:
+        raise ValueError(
+            f"count={count!r}: expected at least one trainable parameter that counts, got none"
+        )
+    odd = [parameters[i].shape for i, kind in chosen if kind == "spectral"]
+    odd = [tuple(shape) for shape in odd if len(shape) != 2]
+    if odd:
+        raise ValueError(
+            f"the spectral norm needs matrices: expected count='matrices', got count={count!r} "
+            f"with a parameter of shape {odd[0]}"
+        )

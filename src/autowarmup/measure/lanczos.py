@@ -1,0 +1,175 @@
+"""The Lanczos process for the two ends of a symmetric operator's spectrum, on lists of blocks.
+
+From a random start v_1 it builds an orthonormal basis of the Krylov space and the tridiagonal
+matrix T_k of the operator in it, one product a step:
+
+    beta_k v_{k+1} = A v_k - alpha_k v_k - beta_{k-1} v_{k-1}.
+
+The outermost eigenvalues of T_k (Ritz values) lie inside the spectrum of A and go to its ends; an
+eigenvalue of A lies within |beta_k s| of each, where s is the last entry of its eigenvector of T_k.
+In floating point the basis slowly loses orthogonality, which only brings copies of eigenvalues that
+are already found (Paige 1980): the ends stay right, so three vectors are all that has to be kept.
+"""
+
+# torch has its grouped ("foreach") operations under private names only.
+# pyright: reportPrivateImportUsage=false
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+AddProduct = Callable[[list[Tensor], list[Tensor]], None]
+"""Takes v and a list to add A v to, in place."""
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The two ends of a spectrum.
+
+    Attributes:
+        largest: largest (most positive) eigenvalue, from below.
+        smallest: smallest (most negative) eigenvalue, from above.
+        residual: an eigenvalue lies within this of the end with the larger magnitude.
+        products: operator-vector products spent.
+        converged: whether both ends say, to the tolerance asked for, what `norm` is.
+
+    Example:
+        >>> Extremes(2.0, -3.0, 1e-4, products=12, converged=True).norm
+        3.0
+    """
+
+    largest: float
+    smallest: float
+    residual: float
+    products: int
+    converged: bool
+
+    @property
+    def norm(self) -> float:
+        """The operator norm max |eigenvalue|: ||Hess f|| of (H0, H1)-smoothness."""
+        return max(abs(self.largest), abs(self.smallest))
+
+
+def lanczos(
+    add_product: AddProduct,
+    start: list[Tensor],
+    *,
+    tol: float,
+    most: int,
+    reorthogonalize: bool = False,
+) -> Extremes:
+    """Run the process until the end with the larger magnitude is known, or `most` products.
+
+    Args:
+        add_product: the operator.
+        start: the start vector, any length but zero; it is overwritten.
+        tol: relative tolerance on the residual. The error of the eigenvalue itself is of the
+            order of its square over the distance to the next eigenvalue, so usually far less.
+        most: most products.
+        reorthogonalize: keep all vectors and hold them orthogonal (twice Gram-Schmidt).
+
+    Raises:
+        ValueError: a product that is not finite.
+
+    Example:
+        >>> diagonal = torch.tensor([1.0, 4.0, -9.0, 2.0])
+        >>> found = lanczos(lambda v, out: out[0].add_(diagonal * v[0]), [torch.ones(4)],
+        ...                 tol=1e-3, most=10)
+        >>> round(found.largest, 4), round(found.smallest, 4), found.products
+        (4.0, -9.0, 4)
+    """
+    epsilon = max(torch.finfo(block.dtype).eps for block in start)
+    size = sum(block.numel() for block in start)
+    # Beyond `size` directions there is nothing left to be orthogonal to.
+    limit = min(most, size) if reorthogonalize else most
+    alphas: list[float] = []
+    betas: list[float] = []
+    basis: list[list[Tensor]] = []
+    v, spare = start, [torch.zeros_like(block) for block in start]
+    torch._foreach_mul_(v, 1.0 / _length(v))
+    while True:
+        torch._foreach_mul_(spare, -betas[-1] if betas else 0.0)  # spare holds v_{k-1}
+        add_product(v, spare)
+        alphas.append(_inner(spare, v))
+        if not math.isfinite(alphas[-1]):
+            raise ValueError(
+                f"the operator must give finite products: got <v, A v> = {alphas[-1]} "
+                f"at product {len(alphas)}"
+            )
+        torch._foreach_add_(spare, v, alpha=-alphas[-1])
+        if reorthogonalize:
+            basis.append([block.clone() for block in v])
+            _remove(basis, spare)
+        betas.append(_length(spare))
+        largest, smallest = _ends(alphas, betas)
+        norm = max(abs(largest.value), abs(smallest.value))
+        # What rounding leaves of a vector that vanished: the whole space has been seen.
+        exhausted = betas[-1] <= epsilon * norm or (reorthogonalize and len(alphas) == size)
+        done = exhausted or _known(largest, smallest, tol * norm)
+        if done or len(alphas) == limit:
+            leading = max(largest, smallest, key=lambda end: abs(end.value))
+            return Extremes(largest.value, smallest.value, leading.residual, len(alphas), done)
+        torch._foreach_mul_(spare, 1.0 / betas[-1])
+        v, spare = spare, v
+
+
+def random_start(like: Sequence[Tensor], seed: int) -> list[Tensor]:
+    """Return Gaussian blocks of these shapes, at least in float32, a function of `seed` alone.
+
+    They are drawn on the CPU from a generator of their own, so that every device starts alike and
+    the random state of the run is not touched.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.device, working(x))
+        for x in like
+    ]
+
+
+def working(x: Tensor) -> torch.dtype:
+    """Return the type of the vectors that go with a block: half precisions are too coarse."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> float:
+    """<x, y>, summed in float64, with one look at the device."""
+    parts = [torch.sum(a * b, dtype=torch.float64) for a, b in zip(x, y, strict=True)]
+    return float(torch.stack([part.to(parts[0].device) for part in parts]).sum())
+
+
+def _length(x: Sequence[Tensor]) -> float:
+    return math.sqrt(_inner(x, x))
+
+
+def _remove(basis: list[list[Tensor]], x: list[Tensor]) -> None:
+    """Make x orthogonal to an orthonormal basis; a second pass takes out what the first left."""
+    for one in [*basis, *basis]:
+        torch._foreach_add_(x, one, alpha=-_inner(x, one))
+
+
+class _End(NamedTuple):
+    value: float
+    residual: float
+
+
+def _ends(alphas: list[float], betas: list[float]) -> tuple[_End, _End]:
+    """Return the largest and the smallest Ritz value with their residuals."""
+    off = betas[:-1]
+    values, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(off, 1) + np.diag(off, -1))
+    residuals = np.abs(vectors[-1]) * betas[-1]
+    return _End(float(values[-1]), float(residuals[-1])), _End(
+        float(values[0]), float(residuals[0])
+    )
+
+
+def _known(largest: _End, smallest: _End, tolerance: float) -> bool:
+    """Whether the norm is known: its end is, and the other end cannot reach past it."""
+    first, second = sorted((largest, smallest), key=lambda end: -abs(end.value))
+    reach = abs(second.value) + second.residual
+    return first.residual <= tolerance and reach <= abs(first.value) + tolerance

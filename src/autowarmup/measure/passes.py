@@ -1,0 +1,122 @@
+"""Forward and backward passes that leave training as it was: gradients, buffers, random state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Closure = Callable[[], Tensor]
+Take = Callable[[int, Tensor], None]
+
+
+def inner(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """Return the sum of <left, right> over the pairs, added up in float64.
+
+    Small differences decide, and a device is asked for one number only.
+    """
+    products = [torch.sum(left * right, dtype=torch.float64) for left, right in pairs]
+    return float(torch.stack(products).sum()) if products else 0.0
+
+
+def scalar_loss(closure: Closure) -> Tensor:
+    """Return the closure's loss.
+
+    Raises:
+        ValueError: it is not one number with its graph.
+    """
+    with torch.enable_grad():
+        loss = closure()
+        loss = loss.reshape(()) if isinstance(loss, Tensor) and loss.numel() == 1 else loss
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+        raise ValueError(
+            "the loss closure must return the loss of the current batch before backward: "
+            f"expected a scalar tensor with its graph, got {got}"
+        )
+    return loss
+
+
+def gradient_of(closure: Closure, parameters: Sequence[Tensor]) -> tuple[float, list[Tensor]]:
+    """Return the loss and its gradient by each parameter (zeros where it does not depend on it)."""
+    loss = scalar_loss(closure)
+    grads = torch.autograd.grad(loss, list(parameters), allow_unused=True)
+    return float(loss.detach()), [
+        torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)
+    ]
+
+
+def stream_gradient(closure: Closure, parameters: Sequence[nn.Parameter], take: Take) -> float:
+    """Return the loss and hand over its gradient one parameter at a time, as backward finds them.
+
+    No two gradients are held at once, whatever the size of the model. Parameters that the loss does
+    not depend on are not handed over. What lies in `.grad` is there again afterwards.
+
+    Args:
+        closure: returns the scalar loss with its graph.
+        parameters: leaves of the graph.
+        take: called with the position of a parameter and its gradient, which it may keep.
+    """
+    held = [p.grad for p in parameters]
+
+    def hand_over(index: int) -> Callable[[Tensor], None]:
+        def hook(p: Tensor) -> None:
+            gradient, p.grad = p.grad, None
+            assert gradient is not None
+            with torch.no_grad():
+                take(index, gradient)
+
+        return hook
+
+    hooks = [
+        p.register_post_accumulate_grad_hook(hand_over(index)) for index, p in enumerate(parameters)
+    ]
+    try:
+        for p in parameters:
+            p.grad = None
+        loss = scalar_loss(closure)
+        # Only these leaves: gradients of others, e.g. inputs or frozen parts, stay untouched.
+        torch.autograd.backward(loss, inputs=list(parameters))
+        return float(loss.detach())
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for p, gradient in zip(parameters, held, strict=True):
+            p.grad = gradient
+
+
+@contextmanager
+def undisturbed(model: nn.Module, parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Set the random state and the buffers of the model back on leaving.
+
+    Forward passes inside then change neither the random numbers that training draws next nor the
+    running statistics of BatchNorm.
+    """
+    devices = sorted({p.device.index or 0 for p in parameters if p.is_cuda})
+    random, on_device = torch.get_rng_state(), [torch.cuda.get_rng_state(d) for d in devices]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        torch.set_rng_state(random)
+        for device, state in zip(devices, on_device, strict=True):
+            torch.cuda.set_rng_state(state, device)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+def relative(first: float, second: float) -> float:
+    """Return |first - second| over the larger magnitude; 0 for equal numbers, also non-finite ones.
+
+    Example:
+        >>> relative(4.0, 5.0), relative(0.0, 0.0), relative(math.inf, math.inf)
+        (0.2, 0.0, 0.0)
+    """
+    if first == second or (math.isnan(first) and math.isnan(second)):
+        return 0.0
+    difference = abs(first - second) / max(abs(first), abs(second))
+    return math.inf if math.isnan(difference) else difference

@@ -1,0 +1,191 @@
+"""One probe inside a training loop, with one extra copy of weights and one of gradients at most.
+
+before the step   the gradient on this batch is there; the weights are copied
+after the step    one more forward and backward on the same batch; as backward hands over the
+                  new gradients one by one, their differences go into the dual norm and are gone
+next batch        (only if wanted) what that batch says of the step, see `NextBatch`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autowarmup.measure.blocks import Counted, Tally
+from autowarmup.measure.passes import inner, stream_gradient
+from autowarmup.measure.probe import (
+    K_directional,
+    K_next_batch,
+    K_secant,
+    alignment,
+    trust_ratio,
+)
+
+Closure = Callable[[], Tensor]
+Gradients = list[Tensor | None]
+
+
+def own_gradient(closure: Closure, counted: Counted) -> tuple[float, Gradients]:
+    """Return loss and gradient from a pass of its own; `None` where the loss does not depend."""
+    gradients: Gradients = [None] * len(counted.parameters)
+    return stream_gradient(closure, counted.parameters, gradients.__setitem__), gradients
+
+
+class StepProbe:
+    """A step that is about to be taken.
+
+    Args:
+        counted: which parameters count.
+        loss: loss on the batch of this step, before it.
+        gradients: its gradient by each of `counted.parameters`, unclipped; the probe uses the list
+            up.
+    """
+
+    def __init__(self, counted: Counted, loss: float, gradients: Gradients) -> None:
+        self.counted, self.loss, self.gradients = counted, loss, gradients
+        self.weights = [p.detach().clone() for p in counted.parameters]
+
+    @torch.no_grad()
+    def finish(self, closure: Closure, *, keep: bool) -> tuple[dict[str, float], NextBatch | None]:
+        """Measure the step that has been taken; the results carry the names of `Point`.
+
+        Args:
+            closure: the loss on the same batch.
+            keep: also return what the next batch needs (weights before, gradient after the step).
+        """
+        counted, indices = self.counted, self.counted.indices
+        slope, slope_counted = self._slopes()
+        step_norm = counted.norm(counted.parameters[i] - self.weights[i] for i in indices)
+        grad_dual = counted.dual(_filled(self.gradients[i], self.weights[i]) for i in indices)
+        loss_after, difference = self._gradient_after(closure, keep=keep)
+        fields = {
+            "loss_after": loss_after,
+            "K": K_secant(difference, step_norm),
+            "K_dir": K_directional(self.loss, loss_after, slope, step_norm),
+            "trust_ratio": trust_ratio(self.loss, loss_after, slope),
+            "alignment": alignment(slope_counted, grad_dual, step_norm),
+            "step_norm": step_norm,
+            "grad_dual": grad_dual,
+        }
+        return fields, NextBatch(counted, self.weights, self.gradients, step_norm) if keep else None
+
+    def _slopes(self) -> tuple[float, float]:
+        """Return <g, d> over everything that moved, and over what counts."""
+        slopes = [0.0, 0.0]
+        counts = frozenset(self.counted.indices)
+        for chosen in (True, False):
+            slopes[chosen] = inner(
+                (g, p.detach() - x)
+                for i, (g, p, x) in enumerate(
+                    zip(self.gradients, self.counted.parameters, self.weights, strict=True)
+                )
+                if g is not None and (i in counts) is chosen
+            )
+        return slopes[False] + slopes[True], slopes[True]
+
+    def _gradient_after(self, closure: Closure, *, keep: bool) -> tuple[float, float]:
+        """Return the loss after the step and the dual norm of the change of the gradient."""
+        difference = Tally(self.counted, "dual")
+        missing = set(range(len(self.gradients)))
+
+        def take(index: int, after: Tensor) -> None:
+            missing.discard(index)
+            before = self.gradients[index]
+            difference.add(index, after if before is None else after - before)
+            self.gradients[index] = after if keep else None
+
+        loss = stream_gradient(closure, self.counted.parameters, take)
+        for index in missing:  # the loss does not depend on it (any more)
+            before = self.gradients[index]
+            difference.add(
+                index, torch.zeros_like(self.weights[index]) if before is None else before
+            )
+            self.gradients[index] = None
+        return loss, difference.total()
+
+
+class NextBatch:
+    """A step that was taken and waits for the next batch, which it did not depend on.
+
+    Attributes:
+        weights: before the step.
+        gradients: after the step, on the batch of the step.
+        step_norm: primal norm of the step.
+    """
+
+    def __init__(
+        self,
+        counted: Counted,
+        weights: Sequence[Tensor],
+        gradients: Gradients,
+        step_norm: float,
+    ) -> None:
+        self.counted, self.weights = counted, list(weights)
+        self.gradients, self.step_norm = gradients, step_norm
+
+    @torch.no_grad()
+    def finish(self, closure: Closure, loss: float, gradients: Gradients) -> dict[str, float]:
+        """Return `K_next` and `K_noise`.
+
+        Args:
+            closure: the loss on the new batch; evaluated once, at the weights before the step.
+            loss: the loss on the new batch at the present weights.
+            gradients: its gradient, unclipped.
+        """
+        parameters, indices = self.counted.parameters, self.counted.indices
+        moves = _differences(parameters, self.weights)
+        slope = inner((g, d) for g, d in zip(gradients, moves, strict=True) if g is not None)
+        noise = Tally(self.counted, "dual")
+        for i in indices:
+            new = _filled(gradients[i], self.weights[i])
+            old = self.gradients[i]
+            noise.add(i, new if old is None else new - old)
+        self._swap()
+        try:
+            loss_before = float(closure())
+        finally:
+            self._swap()
+        return {
+            "K_next": K_next_batch(loss_before, loss, slope, self.step_norm),
+            "K_noise": K_secant(noise.total(), self.step_norm),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of the tensors and the length of the step."""
+        return {
+            "weights": [x.clone() for x in self.weights],
+            "gradients": [None if g is None else g.clone() for g in self.gradients],
+            "step_norm": self.step_norm,
+        }
+
+    @classmethod
+    def from_state(cls, counted: Counted, state: dict[str, Any]) -> NextBatch:
+        """Build it again, on the devices of the parameters."""
+
+        def placed(values: Sequence[Tensor | None]) -> Gradients:
+            return [
+                None if value is None else torch.empty_like(p).copy_(value).detach()
+                for p, value in zip(counted.parameters, values, strict=True)
+            ]
+
+        with torch.no_grad():
+            weights = [x for x in placed(state["weights"]) if x is not None]
+            return cls(counted, weights, placed(state["gradients"]), state["step_norm"])
+
+    def _swap(self) -> None:
+        """Exchange the present weights with those before the step, bit for bit, one at a time."""
+        for p, x in zip(self.counted.parameters, self.weights, strict=True):
+            present = p.detach().clone()
+            p.detach().copy_(x)
+            x.copy_(present)
+
+
+def _differences(left: Sequence[nn.Parameter], right: Sequence[Tensor]) -> Iterator[Tensor]:
+    return (a.detach() - b for a, b in zip(left, right, strict=True))
+
+
+def _filled(gradient: Tensor | None, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if gradient is None else gradient
