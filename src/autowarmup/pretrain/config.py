@@ -17,6 +17,16 @@ from autowarmup.pretrain.recipes import Recipe, recipe
 
 OPTIMIZERS = ("muon", "lion", "signum", "signsgd", "normsgd", "adamw", "sgd")
 PRECISIONS = ("no", "fp16", "bf16")
+# The words of `autowarmup.measure.blocks`, which needs torch; a config does not.
+NORMS = ("auto", "spectral", "linf", "frobenius", "euclidean")
+
+MEASURE_FIELDS = (
+    "measure",
+    "measure_every",
+    "measure_norm",
+    "measure_next",
+    "measure_hessian",
+)
 
 T = TypeVar("T")
 
@@ -59,6 +69,11 @@ class TrainConfig:
         mixed_precision: no, fp16 or bf16.
         threads: CPU threads of torch; 0 leaves them as they are.
         save_model: keep the final weights in `out/model` in the transformers layout.
+        measure: measure the curvature along the run; changes no weight, only what is written down.
+        measure_every: updates between measurements.
+        measure_norm: auto (that of the optimizer), spectral, linf, frobenius or euclidean.
+        measure_next: also measure each step on the batch after it (K_next) and the batch noise.
+        measure_hessian: also measure the largest eigenvalue of the Hessian (slow).
 
     Raises:
         ValueError: a field is out of its range; the sentence names it.
@@ -98,6 +113,11 @@ class TrainConfig:
     mixed_precision: str = "no"
     threads: int = 0
     save_model: bool = False
+    measure: bool = False
+    measure_every: int = 10
+    measure_norm: str = "auto"
+    measure_next: bool = False
+    measure_hessian: bool = False
 
     def __post_init__(self) -> None:
         size = recipe(self.recipe)
@@ -163,7 +183,10 @@ class TrainConfig:
         rule = self.warmup.replace("%", "pct")
         if self.adaptive:
             rule = f"adaptive-{self.peak}" + ("" if self.calibrate else f"-div{self.div:g}")
-        digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        values = self.to_dict()
+        if not self.measure:  # then they say nothing of the run
+            values = {key: value for key, value in values.items() if key not in MEASURE_FIELDS}
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
         return (
             f"{self.recipe}-{self.optimizer}-lr{self.lr:g}-{rule}-{self.steps}"
             f"-seed{self.seed}-{digest[:8]}"
@@ -218,7 +241,14 @@ def _check(config: TrainConfig) -> None:
             raise ValueError(f"{name}: expected {shown}, got {value}")
 
     tiny, large = math.ulp(0.0), 1e300
-    for name in ("steps", "batch_size", "sequence_length", "accumulation", "eval_batches"):
+    for name in (
+        "steps",
+        "batch_size",
+        "sequence_length",
+        "accumulation",
+        "eval_batches",
+        "measure_every",
+    ):
         between(name, 1, large, "at least 1")
     for name in ("eval_every", "checkpoint_every", "threads", "seed"):
         between(name, 0, large, "0 or more")
@@ -232,6 +262,7 @@ def _check(config: TrainConfig) -> None:
     between("smoothing", 0.0, 1.0 - 2**-53, "a number in [0, 1)")
     _among("decay", config.decay, DECAYS)
     _among("mixed_precision", config.mixed_precision, PRECISIONS)
+    _among("measure_norm", config.measure_norm, NORMS)
     if filled(config.batch_size) % filled(config.accumulation):
         raise ValueError(
             f"batch_size: expected a multiple of accumulation ({config.accumulation}), "

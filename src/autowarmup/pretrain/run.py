@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint as recompute
 
+from autowarmup.measure.observer import CurvatureObserver
 from autowarmup.pretrain import checkpoint
 from autowarmup.pretrain.config import TrainConfig, filled
 from autowarmup.pretrain.data import Corpus, load_corpus
@@ -24,7 +25,7 @@ from autowarmup.pretrain.optimizers import build_optimizer
 from autowarmup.pretrain.progress import progress_bar
 from autowarmup.pretrain.rundir import TraceFile, claim_directory
 from autowarmup.pretrain.warmup import build_rates
-from autowarmup.records import Point
+from autowarmup.records import MEASURED, Point
 
 
 class Run:
@@ -66,8 +67,26 @@ class Run:
         self.wrapped, self.stepper = self.accelerator.prepare(model, self.optimizer)
         self.model = self.accelerator.unwrap_model(self.wrapped)
         self.parameters = list(self.wrapped.parameters())
+        self.chunks: tuple[torch.Tensor, ...] = ()
+        self.observer = self._observer() if config.measure else None
         self.step = 0
         self.seen = ""
+
+    def _observer(self) -> CurvatureObserver | None:
+        """Measure on the first process alone, on its part of the batch: a step moves all alike."""
+        config = self.config
+        if not self.accelerator.is_main_process:
+            return None
+        return CurvatureObserver(
+            self.model,
+            self.optimizer,
+            self._batch_loss,
+            norm=config.measure_norm,
+            every=config.measure_every,
+            f_star=config.lower_bound,
+            next_batch=config.measure_next,
+            hessian=config.measure_hessian,
+        )
 
     def _chunk_size(self) -> int:
         """Sequences that one process takes through the model at a time."""
@@ -121,6 +140,8 @@ class Run:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.rates.load_state_dict(saved["rates"])
+        if self.observer is not None:
+            self.observer.load_state_dict(saved["observer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(saved["scaler"])
         checkpoint.set_random_state(saved["random"])
@@ -144,6 +165,7 @@ class Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rates": self.rates.state_dict(),
+            "observer": None if self.observer is None else self.observer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "random": checkpoint.random_state(),
             "trace_length": self.trace.length,
@@ -158,10 +180,10 @@ class Run:
         windows = self.corpus.batch(
             seed=self.config.seed, step=self.step, batch_size=self.batch, length=self.length
         )
-        chunks = self._mine(windows)
-        loss, grad_norm = self._gradient(chunks)
+        self.chunks = self._mine(windows)
+        loss, grad_norm = self._gradient()
         if math.isfinite(loss):
-            self._move(loss, grad_norm, chunks)
+            self._move(loss, grad_norm)
             return ""
         self.trace.append(Point(self.step, loss, phase=self.rates.phase, grad_norm=grad_norm))
         return (
@@ -175,16 +197,17 @@ class Run:
         mine = windows[accelerator.process_index :: accelerator.num_processes]
         return torch.from_numpy(mine).to(accelerator.device).split(self.chunk)
 
-    def _gradient(self, chunks: tuple[torch.Tensor, ...]) -> tuple[float, float]:
+    def _gradient(self) -> tuple[float, float]:
         """Leave the clipped gradient of the whole batch; return its loss and its norm before."""
         losses: list[torch.Tensor] = []
         grad_norm = torch.zeros(())
-        for chunk in chunks:
+        for chunk in self.chunks:
             with self.accelerator.accumulate(self.wrapped):
                 loss = token_loss(self.wrapped, chunk)
                 self.accelerator.backward(loss)
                 losses.append(loss.detach())
                 if self.accelerator.sync_gradients:
+                    self._show_observer(losses)
                     limit = self.config.clip or math.inf  # infinity measures and clips nothing
                     norm = self.accelerator.clip_grad_norm_(self.parameters, limit)
                     grad_norm = torch.as_tensor(norm)
@@ -193,6 +216,12 @@ class Run:
         loss, norm = self._over_processes(both).tolist()
         return loss, norm
 
+    def _show_observer(self, losses: list[torch.Tensor]) -> None:
+        """Spare the observer a pass where these gradients are those of the batch, unscaled."""
+        alone = self.accelerator.num_processes == 1 and self.accelerator.scaler is None
+        if self.observer is not None and alone:
+            self.observer.see(torch.stack(losses).mean())
+
     def _over_processes(self, values: torch.Tensor) -> torch.Tensor:
         if self.accelerator.num_processes == 1:
             return values
@@ -200,10 +229,10 @@ class Run:
         assert isinstance(mean, torch.Tensor)
         return mean
 
-    def _move(self, loss: float, grad_norm: float, chunks: tuple[torch.Tensor, ...]) -> None:
+    def _move(self, loss: float, grad_norm: float) -> None:
         """Step the optimizer, then the warm-up, and write down what happened."""
         if self.step == 0:
-            self._calibrate(chunks)
+            self._calibrate()
         factor, phase = self.rates.factor, self.rates.phase
         lr = float(self.optimizer.param_groups[0]["lr"])
         self.stepper.step()
@@ -212,7 +241,7 @@ class Run:
         self.stepper.zero_grad()
         self.step += 1
         last = self.step == self.config.steps
-        measured = last or self.step % self.config.eval_interval == 0
+        evaluated = last or self.step % self.config.eval_interval == 0
         self.trace.append(
             Point(
                 step=self.step - 1,
@@ -222,23 +251,30 @@ class Run:
                 factor=factor,
                 phase=phase,
                 status=self.rates.status,
-                val_loss=self.evaluate(full=last) if measured else None,
+                val_loss=self.evaluate(full=last) if evaluated else None,
                 grad_norm=grad_norm,
+                **self._measured(),
             )
         )
         self.seen = f"loss {loss:.3f}  lr {lr:.1e}  {phase}"
 
-    def _calibrate(self, chunks: tuple[torch.Tensor, ...]) -> None:
+    def _measured(self) -> dict[str, float]:
+        """Return what the observer saw of this update, by the names of `Point`."""
+        point = None if self.observer is None else self.observer.latest
+        own = {} if point is None else point.to_dict()
+        return {key: value for key, value in own.items() if key in MEASURED}
+
+    def _batch_loss(self) -> torch.Tensor:
+        """Return the loss of the current batch with its graph, in the memory of one chunk."""
+        chunks = self.chunks
+        if len(chunks) == 1:
+            return token_loss(self.model, chunks[0])
+        losses = [recompute(token_loss, self.model, c, use_reentrant=False) for c in chunks]
+        return torch.stack([loss for loss in losses if loss is not None]).mean()
+
+    def _calibrate(self) -> None:
         """Measure the first rate with the clipped gradient of the first update in place."""
-
-        def first_loss() -> torch.Tensor:
-            if len(chunks) == 1:
-                return token_loss(self.model, chunks[0])
-            # Recomputing each chunk in the backward pass needs the memory of one chunk only.
-            losses = [recompute(token_loss, self.model, c, use_reentrant=False) for c in chunks]
-            return torch.stack([loss for loss in losses if loss is not None]).mean()
-
-        self.rates.calibrate(first_loss)
+        self.rates.calibrate(self._batch_loss)
         if self.accelerator.num_processes > 1:  # each measured on its part: the first one's counts
             from accelerate.utils import broadcast_object_list
 
@@ -265,4 +301,5 @@ class Run:
             "tokens": self.step * self.batch * self.length,
             "weights_sha256": weights_sha256(self.model),
             "seconds": time.monotonic() - self.began,
+            **({} if self.observer is None else {"measure": self.observer.facts()}),
         }

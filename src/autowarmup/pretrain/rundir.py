@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from autowarmup.records import Point
 FORMAT = "autowarmup-run-1"
 # They change what is kept on disk, never a number of the run.
 _FREE = ("checkpoint_every", "save_model")
+_DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 
 
 def write_aside(path: Path, content: bytes | memoryview) -> None:
@@ -72,7 +74,8 @@ def check_directory(out: Path, config: TrainConfig, *, resume: bool) -> dict[str
         )
     if _is_blank(out):
         return None
-    wanted, saved = config.to_dict(), held["config"]
+    # A run from before a field existed has what is now its default.
+    wanted, saved = config.to_dict(), {**_DEFAULTS, **held["config"]}
     differing = sorted(
         key
         for key in wanted.keys() | saved.keys()
