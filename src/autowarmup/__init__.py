@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autowarmup.core.law import SmoothnessLaw
+    from autowarmup.measure.fit import fit_curvature
+    from autowarmup.measure.observer import CurvatureObserver
     from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
     from autowarmup.records import Point, Trace
     from autowarmup.scheduler import AdaptiveWarmup
@@ -23,6 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdaptiveWarmup": "autowarmup.scheduler",
+    "CurvatureObserver": "autowarmup.measure.observer",
     "Lion": "autowarmup.norms",
     "Muon": "autowarmup.norms",
     "NormalizedSGD": "autowarmup.norms",
@@ -31,10 +34,12 @@ _HOMES = {
     "Signum": "autowarmup.norms",
     "SmoothnessLaw": "autowarmup.core.law",
     "Trace": "autowarmup.records",
+    "fit_curvature": "autowarmup.measure.fit",
 }
 
 __all__ = [
     "AdaptiveWarmup",
+    "CurvatureObserver",
     "Lion",
     "Muon",
     "NormalizedSGD",
@@ -43,6 +48,7 @@ __all__ = [
     "Signum",
     "SmoothnessLaw",
     "Trace",
+    "fit_curvature",
 ]
 
 

@@ -1,0 +1,130 @@
+"""Does the curvature rise or fall with the gap: a slope, its interval and one plain sentence.
+
+The slope p = d ln K / d ln gap is free of units and of the form of the law. p > 0 is what a warm-up
+by the gap rests on (K falls as the gap falls); p < 0 is what arXiv 2602.05813 shows for Muon (K
+rises as the gap falls). It is the least-squares line through ln K against ln gap; noise in the
+gap of single batches pulls it towards 0, so that its size is a lower bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autowarmup.measure.bootstrap import interval
+from autowarmup.measure.window import smooth
+from autowarmup.records import strict_json
+
+Floats = NDArray[np.float64]
+
+RISES, FALLS, FLAT, UNKNOWN = "rises", "falls", "flat", "not determined"
+# Fewer points, a gap that fell by less, or more non-positive values than this decide nothing.
+FEWEST_POINTS = 8
+LEAST_FALL = 1.15
+MOST_LEFT_OUT = 0.1
+# A slope within this bound changes K by less than 7 % while the gap halves.
+FLAT_SLOPE = 0.1
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The slope of ln K against ln gap.
+
+    Attributes:
+        p: d ln K / d ln gap; nan where fewer than two different gaps have a positive K.
+        interval: 95 %, from the block bootstrap.
+        points: how many points have K > 0 and were used.
+    """
+
+    p: float
+    interval: tuple[float, float]
+    points: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values (`None` for what is not finite)."""
+        return strict_json({"p": self.p, "interval": self.interval, "points": self.points})
+
+
+def slopes(gaps: Floats, values: Floats, counts: Floats) -> Floats:
+    """Return p for every weighting of the points with K > 0, shape (B,); nan where undetermined.
+
+    Example:
+        >>> gaps = np.array([1.0, 2.0, 4.0])
+        >>> slopes(gaps, 3 * gaps**1.5, np.ones((1, 3))).round(12)
+        array([1.5])
+    """
+    x, y, w = _logs(gaps, values, counts)
+    total = w.sum(axis=1)
+    some = np.maximum(total, 1.0)
+    mean_x, mean_y = w @ x / some, w @ y / some
+    x_rest = x - mean_x[:, None]
+    spread = np.sum(w * x_rest**2, axis=1)
+    known = spread > 1e-20 * some
+    together = np.sum(w * x_rest * (y - mean_y[:, None]), axis=1)
+    return np.where(known, together / np.where(known, spread, 1.0), np.nan)
+
+
+def log_residuals(gaps: Floats, values: Floats) -> Floats:
+    """Return what the line leaves of ln K, shape (points with K > 0,), in time order."""
+    x, y, _ = _logs(gaps, values, np.ones((1, len(gaps))))
+    p = slopes(gaps, values, np.ones((1, len(gaps))))[0]
+    return y - np.mean(y) - (p if np.isfinite(p) else 0.0) * (x - np.mean(x)) if len(y) else y
+
+
+def measure_slope(gaps: Floats, values: Floats, counts: Floats, factor: float) -> Slope:
+    """Return the slope with its interval from the bootstrap samples `counts` of shape (B, n)."""
+    p = float(slopes(gaps, values, np.ones((1, len(gaps))))[0])
+    span = interval(p, slopes(gaps, values, counts), factor) if np.isfinite(p) else None
+    return Slope(p, span or (-np.inf, np.inf), int(np.sum(values > 0)))
+
+
+def judge(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> tuple[str, str]:
+    """Return the verdict ("rises", "falls", "flat" with the gap, or "not determined") and why.
+
+    flat: the whole interval of p lies within +-0.1. rises, falls: the interval excludes 0. All of
+    them need 8 points with K > 0, at most a tenth without, and a smoothed gap that fell by a factor
+    of 1.15 over the window.
+    """
+    if why := _undecidable(quantity, gaps, values, slope):
+        return UNKNOWN, f"How {quantity} moves with the gap is not determined: {why}."
+    low, high = slope.interval
+    numbers = (
+        f"slope d ln {quantity} / d ln gap = {slope.p:.2f}, 95 % interval {low:.2f} to {high:.2f}, "
+        f"{slope.points} points"
+    )
+    when = "As the gap falls during training"
+    if max(-low, high) <= FLAT_SLOPE:
+        return FLAT, f"{when}, {quantity} stays level ({numbers})."
+    if low > 0:
+        return RISES, f"{when}, {quantity} falls: the two move together ({numbers})."
+    if high < 0:
+        return FALLS, f"{when}, {quantity} rises: the two move against each other ({numbers})."
+    return UNKNOWN, (
+        f"Whether {quantity} falls or rises as the gap falls during training is not determined: "
+        f"the interval holds 0 ({numbers})."
+    )
+
+
+def _undecidable(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> str | None:
+    if slope.points < FEWEST_POINTS:
+        return f"{slope.points} points with {quantity} > 0, at least {FEWEST_POINTS} are needed"
+    if (missing := len(values) - slope.points) > MOST_LEFT_OUT * len(values):
+        return f"{missing} of {len(values)} values are not positive, noise outweighs the curvature"
+    smoothed = smooth(gaps)
+    first, last = float(smoothed[0]), float(smoothed[-1])
+    moved = f"from {first:.4g} to {last:.4g} (smoothed)"
+    if last > first:
+        return f"the gap did not fall in the window but rose {moved}"
+    if first < LEAST_FALL * last:
+        return f"the gap only went {moved}, a factor of {LEAST_FALL:g} at least is needed"
+    if not np.all(np.isfinite(slope.interval)):
+        return "the bootstrap samples do not determine a slope"
+    return None
+
+
+def _logs(gaps: Floats, values: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
+    seen = values > 0
+    return np.log(gaps[seen]), np.log(values[seen]), counts[:, seen]
