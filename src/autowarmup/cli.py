@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,6 +59,64 @@ def train(
         f"({record['warmup_ended_by']}); see {out / 'result.json'}"
     )
     return 0
+
+
+@dataclass(frozen=True)
+class MeasureOptions(TrainOptions):  # noqa: D101
+    __doc__ = TrainConfig.__doc__
+
+    measure: Annotated[bool, tyro.conf.Suppress] = True
+    measure_every: Annotated[int, tyro.conf.arg(name="every")] = 10
+    measure_norm: Annotated[str, tyro.conf.arg(name="norm")] = "auto"
+    measure_next: Annotated[bool, tyro.conf.arg(name="next-batch")] = True
+    measure_hessian: Annotated[bool, tyro.conf.arg(name="hessian")] = False
+
+
+def measure(
+    training: Annotated[MeasureOptions, tyro.conf.OmitArgPrefixes],
+    out: Path,
+    run: Path | None = None,
+    object: str | None = None,
+) -> int:
+    """Measure the curvature along training: OUT/measure.json with fits, and OUT/measure.html.
+
+    Trains with the options below, or reads a finished run (--run), or trains one of the small
+    models of arXiv 2510.03164 (--object; --steps, --every and --seed apply). The same command
+    continues a training that was cut short.
+
+    Args:
+        training: what to train, as in `autowarmup train`.
+        out: directory of the measurement.
+        run: a finished `autowarmup train --measure` run to read instead of training.
+        object: deep-linear, deep-leaky-relu, two-layer-ce, two-layer-mse, one-layer-transformer or
+            digits-vit.
+    """
+    from autowarmup.curvature import sources
+    from autowarmup.curvature.terminal import print_record
+
+    if run is not None and object is not None:
+        raise ValueError("expected either --run or --object, got both")
+    if run is not None:
+        record = sources.measure_run(run, out, command=_command())
+    elif object is not None:
+        asked = training
+        every = None if asked.measure_every == MeasureOptions.measure_every else asked.measure_every
+        record = sources.measure_object(
+            object, out, steps=asked.steps, every=every, seed=asked.seed, command=_command()
+        )
+    else:
+        config = TrainConfig.from_dict(asdict(training))
+        record = sources.measure_training(config, out, command=_command())
+    print_record(record, out)
+    return 1 if record["source"].get("status") == "diverged" else 0
+
+
+def _command() -> str:
+    """Return the command line that was typed."""
+    return shlex.join(["autowarmup", *_typed])
+
+
+_typed: list[str] = []
 
 
 def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
@@ -182,11 +241,18 @@ def _print_law(law: SmoothnessLaw, values: dict[str, Any]) -> None:
         console.print(f"{share * gap0:<8.3g} {rate:<9.3g} [cyan]{bar}[/cyan]{mark}")
 
 
-VERBS = {"train": train, "compare": compare, "report": redraw, "schedule": schedule}
+VERBS = {
+    "train": train,
+    "measure": measure,
+    "compare": compare,
+    "report": redraw,
+    "schedule": schedule,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
+    _typed[:] = sys.argv[1:] if arguments is None else arguments
     try:
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,

@@ -1,0 +1,159 @@
+"""What measured quantities, laws and verdicts are called on pages, figures and the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autowarmup.compare.names import optimizer_name, run_warmup_name
+
+Json = Mapping[str, Any]
+
+QUANTITIES = {
+    "K": "curvature K",
+    "H": "Hessian norm H",
+    "K_dir": "curvature along the step K_dir",
+    "K_next": "K_dir seen by the next batch, K_next",
+}
+
+_MEANINGS = {
+    "K": "how far the gradient turns per unit of the update just made, on the same batch",
+    "H": "the largest absolute eigenvalue of the Hessian at the weights before the update",
+    "K_dir": "how far the loss bends along the update, from two losses and one slope",
+    "K_next": "the same, seen on the batch after, which the update did not depend on",
+}
+
+_NORMS = {
+    "spectral": "spectral norm of every matrix, its dual the nuclear norm (the pair of Muon)",
+    "linf": "largest absolute entry, its dual the sum of absolute entries (the pair of Lion)",
+    "frobenius": "Frobenius norm of every matrix, its own dual (the pair of normalized SGD)",
+    "euclidean": "Euclidean norm of all parameters together, its own dual (the pair of SGD)",
+}
+
+
+def quantity_name(quantity: str) -> str:
+    """Return the name of a measured quantity in text.
+
+    Example:
+        >>> quantity_name("H")
+        'Hessian norm H'
+    """
+    return QUANTITIES.get(quantity, quantity)
+
+
+def meaning(quantity: str) -> str:
+    """Return what a quantity says, as half a sentence."""
+    return _MEANINGS.get(quantity, "")
+
+
+def norm_name(norm: str) -> str:
+    """Return the norm and its dual in words."""
+    return _NORMS.get(norm, norm)
+
+
+def law_name(law: Json) -> str:
+    """Return in words how a law was fitted.
+
+    Example:
+        >>> law_name({"constraint": "free", "terms": ["K0", "K1"]})
+        'free signs, without K2'
+    """
+    name = "constants ≥ 0" if law["constraint"] == "non_negative" else "free signs"
+    if "K_rho" not in law["terms"]:
+        return f"{name}, without K2"
+    return f"{name}, ρ searched" if law.get("rho_searched") else name
+
+
+def law_terms(law: Json) -> str:
+    """Return the formula of a law.
+
+    Example:
+        >>> law_terms({"terms": ["K0", "K1", "K_rho"], "rho": 2.0})
+        'K0 + K1·gap + K2·gap²'
+    """
+    rho = law.get("rho")
+    power = "²" if rho == 2 else "^ρ" if law.get("rho_searched") or rho is None else f"^{rho:g}"
+    words = {"K0": "K0", "K1": "K1·gap", "K_rho": f"K2·gap{power}"}
+    return " + ".join(words[term] for term in law["terms"])
+
+
+def outcome(verdict: str, slope: Json | None, quantity: str = "K", *, rose: bool = False) -> str:
+    """Return in a few words what happens to a quantity as training goes on.
+
+    The words follow the sign of the slope of ln K against ln gap: a negative slope means that K
+    rises as the gap falls. `rose` says that the gap itself rose, as in a run that diverges.
+
+    Example:
+        >>> outcome("falls", {"p": -1.2}), outcome("rises", {"p": 1.2}, rose=True)
+        ('K rises as the gap falls', 'K rises as the gap rises')
+        >>> outcome("flat", {"p": 0.01}, "H")
+        'H stays level'
+    """
+    if verdict == "flat":
+        return f"{quantity} stays level"
+    p = number((slope or {}).get("p"))
+    if verdict not in ("rises", "falls") or p is None:
+        return "not determined"
+    moves = "rises" if (p < 0) != rose else "falls"
+    return f"{quantity} {moves} as the gap {'rises' if rose else 'falls'}"
+
+
+def run_label(config: Json) -> str:
+    """Return what people call a training run.
+
+    Example:
+        >>> run_label({"optimizer": "muon", "lr": 0.006, "warmup": "5%"})
+        'Muon, lr 0.006, warm-up 5 %'
+    """
+    return f"{optimizer_name(config['optimizer'])}, lr {config['lr']:g}, {run_warmup_name(config)}"
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, or `None` for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def short(value: Any, digits: int = 3) -> str:
+    """Return a number for people.
+
+    Example:
+        >>> [short(x, 2) for x in (1498.2, 149.8, 0.0123, -1.5, 2e-7, 0, None)]
+        ['1,500', '150', '0.012', '−1.5', '2e−07', '0', '–']
+    """
+    value = number(value)
+    if value is None:
+        return "–"
+    rounded = float(f"{value:.{digits}g}")
+    if 10 ** (digits - 1) <= abs(rounded) < 1e7:
+        text = f"{rounded:,.0f}"
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def share(value: Any, digits: int = 3) -> str:
+    """Return a number near 1 with a fixed number of decimals; what rounds to zero has no sign.
+
+    Example:
+        >>> share(0.86319), share(-0.00001), share(-1.25, 2), share(None)
+        ('0.863', '0.000', '−1.25', '–')
+    """
+    value = number(value)
+    if value is None:
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def interval_text(interval: Sequence[Any] | None, digits: int = 3) -> str:
+    """Return an interval for people, nothing where there is none.
+
+    Example:
+        >>> interval_text([-1.5, 2])
+        '−1.5 to 2'
+    """
+    if not interval or number(interval[0]) is None or number(interval[1]) is None:
+        return ""
+    return f"{short(interval[0], digits)} to {short(interval[1], digits)}"
