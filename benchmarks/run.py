@@ -26,7 +26,7 @@ def measure(file: Path) -> dict:
                    "no:cacheprovider", "-W", "default", f"--benchmark-json={raw}"]  # fmt: skip
         subprocess.run(command, check=True, cwd=HERE.parent)
         benchmarks = json.loads(raw.read_text())["benchmarks"]
-    groups: dict[str, dict[str, dict[str, float]]] = {}
+    groups: dict[str, dict[str, dict]] = {}
     for bench in benchmarks:
         stats = bench["stats"]
         groups.setdefault(bench["group"], {})[bench["name"]] = {
@@ -34,6 +34,8 @@ def measure(file: Path) -> dict:
             "iqr_seconds": stats["iqr"],
             "rounds": stats["rounds"],
         }
+        if bench["extra_info"]:
+            groups[bench["group"]][bench["name"]]["extra"] = bench["extra_info"]
     for rows in groups.values():
         # The first row of a group is the peer or the slow way that the others are compared with.
         base = next(iter(rows.values()))["median_seconds"]

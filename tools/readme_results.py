@@ -1,7 +1,7 @@
-"""Write the README's tables from the committed JSON in results/, between their markers.
+"""Write the tables of README.md and docs/ from the committed JSON in results/, between markers.
 
-    python tools/readme_results.py           # rewrite README.md
-    python tools/readme_results.py --check   # exit 1 where README.md is out of date
+    python tools/readme_results.py           # rewrite the pages
+    python tools/readme_results.py --check   # exit 1 where a page is out of date
 
 No number in those tables is typed by hand; a test runs the check.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
+CURVATURE = ROOT / "results" / "curvature" / "summary.json"
 BENCHMARKS = ROOT / "results" / "benchmarks"
 MAIN = "adaptive flat, measured start"
 
@@ -99,11 +100,11 @@ def findings(summary: dict) -> list[str]:
     return [f"- {line}" for line in lines]
 
 
-def benchmarks_table() -> list[str]:
+def benchmarks_table(names: tuple[str, ...] = ("optimizers", "peak", "scheduler")) -> list[str]:
     """One row per benchmark: how many times as fast as the peer it is compared with."""
     lines = ["| what | against | times as fast |", "|---|---|---|"]
-    for path in sorted(BENCHMARKS.glob("*.json")):
-        for group, rows in json.loads(path.read_text())["groups"].items():
+    for stem in names:
+        for group, rows in json.loads((BENCHMARKS / f"{stem}.json").read_text())["groups"].items():
             peer, *others = rows
             for name in others:
                 ratio = rows[name]["times_faster_than_first"]
@@ -111,36 +112,123 @@ def benchmarks_table() -> list[str]:
     return lines
 
 
-def rewritten(text: str) -> str:
-    """Return the README with the lines between each pair of markers made anew."""
+def norms_table() -> list[str]:
+    """One row per fast norm: time against torch's, and the error against a float64 SVD."""
+    lines = ["| what | against | times as fast | relative error |", "|---|---|---|---|"]
+    for group, rows in json.loads((BENCHMARKS / "norms.json").read_text())["groups"].items():
+        peer, *others = rows
+        for name in others:
+            row = rows[name]
+            lines.append(
+                f"| {group}: {case(name)} | {case(peer)} | {row['times_faster_than_first']:.1f} "
+                f"| {row['extra']['relative_error']:.0e} |"
+            )
+    return lines
+
+
+def overhead_table() -> list[str]:
+    """One row per model and optimizer: what a probe costs in forward and backward passes."""
+    lines = [
+        "| model, optimizer | a probe costs, in passes | an update between probes, against none |",
+        "|---|---|---|",
+    ]
+    for name, row in json.loads((BENCHMARKS / "observer.json").read_text())["rows"].items():
+        lines.append(
+            f"| {name} | {row['probe_in_passes']:.2f} | {row['idle_update_over_bare_update']:.2f} |"
+        )
+    return lines
+
+
+def significant(value: float | None) -> str:
+    """Return a number with two significant digits and without an exponent up to a million."""
+    if value is None:
+        return "-"
+    return (
+        f"{value:.1e}"
+        if abs(value) >= 1e6 or 0 < abs(value) < 1e-3
+        else f"{float(f'{value:.2g}'):,g}"
+    )
+
+
+def between(pair: list[float] | None) -> str:
+    """Return first and last of something that changes along a run."""
+    return "-" if pair is None else " to ".join(significant(value) for value in pair)
+
+
+def curvature_table(summary: dict, *, quantity: str) -> list[str]:
+    """One row per measured run: what the curvature does as the gap falls."""
+    letter = quantity
+    lines = [
+        f"| run | norm | gap | {letter} | as the gap falls | slope (95 %) | R² (constants ≥ 0) "
+        "| R² (free), sign of its K1 | noise / K | trust |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in summary["runs"]:
+        if run["quantity"] != quantity:
+            continue
+        interval = run["slope_interval"]
+        slope = "-"
+        if run["slope"] is not None and interval is not None:
+            slope = f"{run['slope']:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+        lines.append(
+            f"| [{run['run']}](../results/curvature/{run['run']}/measure.html) | {run['norm']} "
+            f"| {between(run['gap'])} | {between(run['value'])} | {run['outcome']} | {slope} "
+            f"| {share(run['r_squared'])} | {share(run['r_squared_free'])}, {run['K1_sign']} "
+            f"| {significant(run['noise_over_K'])} | {share(run['trust_ratio'])} |"
+        )
+    return lines
+
+
+def share(value: float | None) -> str:
+    """Return a number near 1 with two digits."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def pages() -> dict[Path, dict[str, list[str]]]:
+    """Return the blocks between markers of every page."""
     summary = json.loads(STUDY.read_text())
-    blocks = {
-        "setups": setups_table(summary),
-        "findings": findings(summary),
-        "rules": rules_table(summary),
-        "benchmarks": benchmarks_table(),
+    measured = json.loads(CURVATURE.read_text())
+    return {
+        ROOT / "README.md": {
+            "setups": setups_table(summary),
+            "findings": findings(summary),
+            "rules": rules_table(summary),
+            "benchmarks": benchmarks_table(),
+        },
+        ROOT / "docs" / "curvature.md": {
+            "runs": curvature_table(measured, quantity="K"),
+            "objects": curvature_table(measured, quantity="H"),
+            "norms": norms_table(),
+            "overhead": overhead_table(),
+        },
     }
+
+
+def rewritten(page: Path, blocks: dict[str, list[str]]) -> str:
+    """Return a page with the lines between each pair of markers made anew."""
+    text = page.read_text()
     for name, lines in blocks.items():
         start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
-            raise ValueError(f"README.md: expected the markers {start} and {end}, got neither")
+            raise ValueError(f"{page}: expected the markers {start} and {end}, got neither")
         block = "\n".join([start, *lines, end])
         text = pattern.sub(lambda _, block=block: block, text)
     return text
 
 
 def main() -> int:
-    """Rewrite or check README.md."""
-    readme = ROOT / "README.md"
-    before = readme.read_text()
-    after = rewritten(before)
-    if "--check" in sys.argv[1:]:
-        if after != before:
-            print("README.md is out of date: run python tools/readme_results.py", file=sys.stderr)
-        return int(after != before)
-    readme.write_text(after)
-    return 0
+    """Rewrite or check the pages."""
+    checking, stale = "--check" in sys.argv[1:], 0
+    for page, blocks in pages().items():
+        after = rewritten(page, blocks)
+        if not checking:
+            page.write_text(after)
+        elif after != page.read_text():
+            stale = 1
+            shown = page.relative_to(ROOT)
+            print(f"{shown} is out of date: run python tools/readme_results.py", file=sys.stderr)
+    return stale
 
 
 if __name__ == "__main__":

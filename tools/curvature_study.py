@@ -1,0 +1,85 @@
+"""Measure the curvature along every run of the committed study, into results/curvature/.
+
+    python tools/curvature_study.py              # what is missing; about an hour on one core
+    python tools/curvature_study.py tiny-muon    # only these
+    python tools/curvature_study.py --draw       # draw all pages again from the stored points
+
+Every run is one `autowarmup measure` command, printed before it starts; what is stored is skipped,
+and a run that was cut short goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = Path("results/curvature")
+
+# Two sizes, 2,000 steps each, the suggested rate of each recipe.
+SIZES = {
+    "tiny": "--recipe tiny-cpu --steps 2000",
+    "small": "--recipe small-cpu --batch-size 8 --steps 2000",
+}
+OPTIMIZERS = {
+    "muon": "--optimizer muon",
+    "lion": "--optimizer lion",
+    "signum": "--optimizer signum",
+    "normsgd": "--optimizer normsgd",
+    "adamw": "--optimizer adamw --norm linf",  # it has no norm of its own; its moves are near signs
+}
+OBJECTS = (
+    "deep-linear",
+    "deep-leaky-relu",
+    "two-layer-ce",
+    "two-layer-mse",
+    "one-layer-transformer",
+    "digits-vit",
+)
+
+
+def commands() -> dict[str, list[str]]:
+    """Return the arguments of `autowarmup` by the name of each run."""
+    found = {
+        f"{size}-{optimizer}": f"measure {recipe} {chosen} --every 10 --threads 1"
+        for size, recipe in SIZES.items()
+        for optimizer, chosen in OPTIMIZERS.items()
+    }
+    # The small language model of paper B: plain SGD, with the Hessian.
+    found["tiny-sgd"] = (
+        "measure --recipe tiny-cpu --steps 2000 --optimizer sgd --every 40 --hessian --threads 1"
+    )
+    found |= {f"object-{name}": f"measure --object {name}" for name in OBJECTS}
+    return {
+        name: [*shlex.split(words), "--out", str(STUDY / name)] for name, words in found.items()
+    }
+
+
+def main() -> int:
+    """Run what is asked for and missing, then draw the overview."""
+    from autowarmup.cli import main as autowarmup
+    from autowarmup.curvature import page, write_study
+
+    asked = [word for word in sys.argv[1:] if not word.startswith("--")]
+    drawing = "--draw" in sys.argv
+    failed = 0
+    for name, arguments in commands().items():
+        if asked and name not in asked:
+            continue
+        if (ROOT / STUDY / name / "measure.json").exists():
+            if drawing:
+                page(STUDY / name)
+            continue
+        if not drawing:
+            print(shlex.join(["autowarmup", *arguments]), flush=True)
+            failed += autowarmup(arguments) != 0
+    write_study(STUDY)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    import os
+
+    os.chdir(ROOT)
+    raise SystemExit(main())
