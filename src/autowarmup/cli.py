@@ -68,6 +68,7 @@ class MeasureOptions(TrainOptions):  # noqa: D101
     measure: Annotated[bool, tyro.conf.Suppress] = True
     measure_every: Annotated[int, tyro.conf.arg(name="every")] = 10
     measure_norm: Annotated[str, tyro.conf.arg(name="norm")] = "auto"
+    measure_count: Annotated[str, tyro.conf.arg(name="count")] = "auto"
     measure_next: Annotated[bool, tyro.conf.arg(name="next-batch")] = True
     measure_hessian: Annotated[bool, tyro.conf.arg(name="hessian")] = False
 

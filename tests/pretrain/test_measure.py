@@ -7,7 +7,9 @@ import json
 
 import pytest
 
+from autowarmup.measure import blocks
 from autowarmup.pretrain import OPTIMIZERS, TrainConfig
+from autowarmup.pretrain import config as pretrain_config
 from autowarmup.pretrain.run import Run
 from autowarmup.pretrain.train import train
 from autowarmup.records import MEASURED, Trace
@@ -115,9 +117,14 @@ class TestBadInput:
             run(config(micro, optimizer="adamw", measure=True), tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
-    def test_an_unknown_norm(self, micro):
+    def test_unknown_words(self, micro):
         with pytest.raises(ValueError, match=r"measure_norm: expected one of .*, got 'nuclear'"):
             config(micro, measure_norm="nuclear")
+        with pytest.raises(ValueError, match=r"measure_count: expected one of .*, got 'some'"):
+            config(micro, measure_count="some")
+
+    def test_the_words_are_those_of_the_measuring_room(self):
+        assert (pretrain_config.NORMS, pretrain_config.COUNTS) == (blocks.NORMS, blocks.COUNTS)
 
     def test_every(self, micro):
         with pytest.raises(ValueError, match="measure_every: expected at least 1, got 0"):

@@ -47,6 +47,9 @@ def meaning(quantity: str) -> str:
     return _MEANINGS.get(quantity, "")
 
 
+_COUNTED = {"constrained": "without its AdamW part", "all": "all parameters"}
+
+
 def norm_name(norm: str) -> str:
     """Return the norm and its dual in words."""
     return _NORMS.get(norm, norm)
@@ -100,13 +103,18 @@ def outcome(verdict: str, slope: Json | None, quantity: str = "K", *, rose: bool
 
 
 def run_label(config: Json) -> str:
-    """Return what people call a training run.
+    """Return what people call a training run; adaptive warm-up as it comes is not mentioned.
 
     Example:
-        >>> run_label({"optimizer": "muon", "lr": 0.006, "warmup": "5%"})
-        'Muon, lr 0.006, warm-up 5 %'
+        >>> run_label({"recipe": "tiny-cpu", "optimizer": "muon", "lr": 0.006, "warmup": "5%"})
+        'Muon, tiny-cpu, lr 0.006, warm-up 5 %'
     """
-    return f"{optimizer_name(config['optimizer'])}, lr {config['lr']:g}, {run_warmup_name(config)}"
+    words = [optimizer_name(config["optimizer"]), config.get("recipe"), f"lr {config['lr']:g}"]
+    usual = config["warmup"] == "adaptive" and config.get("calibrate", True)
+    if not usual or config.get("peak", "flat") != "flat":
+        words.append(run_warmup_name(config))
+    words.append(_COUNTED.get(config.get("measure_count", "auto")))
+    return ", ".join(word for word in words if word)
 
 
 def number(value: Any) -> float | None:

@@ -19,11 +19,13 @@ OPTIMIZERS = ("muon", "lion", "signum", "signsgd", "normsgd", "adamw", "sgd")
 PRECISIONS = ("no", "fp16", "bf16")
 # The words of `autowarmup.measure.blocks`, which needs torch; a config does not.
 NORMS = ("auto", "spectral", "linf", "frobenius", "euclidean")
+COUNTS = ("auto", "matrices", "constrained", "all")
 
 MEASURE_FIELDS = (
     "measure",
     "measure_every",
     "measure_norm",
+    "measure_count",
     "measure_next",
     "measure_hessian",
 )
@@ -72,6 +74,8 @@ class TrainConfig:
         measure: measure the curvature along the run; changes no weight, only what is written down.
         measure_every: updates between measurements.
         measure_norm: auto (that of the optimizer), spectral, linf, frobenius or euclidean.
+        measure_count: which parameters count: auto (matrices; all for the Euclidean norm), matrices,
+            constrained (without the AdamW part of Muon) or all.
         measure_next: also measure each step on the batch after it (K_next) and the batch noise.
         measure_hessian: also measure the largest eigenvalue of the Hessian (slow).
 
@@ -116,6 +120,7 @@ class TrainConfig:
     measure: bool = False
     measure_every: int = 10
     measure_norm: str = "auto"
+    measure_count: str = "auto"
     measure_next: bool = False
     measure_hessian: bool = False
 
@@ -263,6 +268,7 @@ def _check(config: TrainConfig) -> None:
     _among("decay", config.decay, DECAYS)
     _among("mixed_precision", config.mixed_precision, PRECISIONS)
     _among("measure_norm", config.measure_norm, NORMS)
+    _among("measure_count", config.measure_count, COUNTS)
     if filled(config.batch_size) % filled(config.accumulation):
         raise ValueError(
             f"batch_size: expected a multiple of accumulation ({config.accumulation}), "

@@ -82,6 +82,7 @@ class Run:
             self.optimizer,
             self._batch_loss,
             norm=config.measure_norm,
+            count=config.measure_count,
             every=config.measure_every,
             f_star=config.lower_bound,
             next_batch=config.measure_next,
