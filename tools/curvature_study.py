@@ -48,9 +48,7 @@ def commands() -> dict[str, list[str]]:
         for optimizer, chosen in OPTIMIZERS.items()
     }
     # Muon leaves the embedding to AdamW; what its own matrices show alone.
-    found |= {
-        f"{size}-muon-own": f"{found[f'{size}-muon']} --count constrained" for size in SIZES
-    }
+    found |= {f"{size}-muon-own": f"{found[f'{size}-muon']} --count constrained" for size in SIZES}
     # The small language model of paper B: plain SGD, with the Hessian.
     found["tiny-sgd"] = (
         "measure --recipe tiny-cpu --steps 2000 --optimizer sgd --every 40 --hessian --threads 1"

@@ -128,7 +128,10 @@ def test_a_finished_run_is_read(traces: Traces, tmp_path: Path) -> None:
     held = read_run(run)
     assert (len(held.trace), held.config["optimizer"]) == (1000, "muon")
     record = run_record(run, command="autowarmup measure")
-    assert (record["label"], record["norm"]) == ("Muon, tiny-cpu, lr 0.006, warm-up 5 %", "spectral")
+    assert (record["label"], record["norm"]) == (
+        "Muon, tiny-cpu, lr 0.006, warm-up 5 %",
+        "spectral",
+    )
     assert record["source"]["kind"] == "run"
     assert record["source"]["train_command"].startswith("autowarmup train")
     assert record["environment"] == {"torch": "2.13"}
