@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
+
+from autowarmup import Lion
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -46,7 +49,29 @@ def test_the_tables_are_those_of_the_committed_results():
     assert result.returncode == 0, result.stderr
 
 
-def test_every_link_into_the_repository_exists():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
+@pytest.mark.parametrize("page", ["README.md", "docs/curvature.md"])
+def test_every_link_into_the_repository_exists(page):
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text())
     assert links
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize(("page", "number"), [("README.md", 1), ("docs/curvature.md", 0)])
+def test_curvature_is_measured_in_a_few_lines(page, number, capsys):
+    code = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[number]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 6
+    before, after = code.split("...")
+    torch.manual_seed(0)
+    model = Classifier()
+    optimizer = Lion(model.parameters(), lr=1e-2)
+    names = {"model": model, "optimizer": optimizer, "loss_of": lambda model, batch: model(batch)}
+    exec(before, names)
+    for _ in range(120):
+        names["batch"] = torch.randint(0, 10, (32,))
+        optimizer.zero_grad()
+        model(names["batch"]).backward()
+        optimizer.step()
+    exec(after.partition("\n")[2], names)
+    assert re.search(r"K (falls|rises|stays)", capsys.readouterr().out)

@@ -74,8 +74,8 @@ class TrainConfig:
         measure: measure the curvature along the run; changes no weight, only what is written down.
         measure_every: updates between measurements.
         measure_norm: auto (that of the optimizer), spectral, linf, frobenius or euclidean.
-        measure_count: which parameters count: auto (matrices; all for the Euclidean norm), matrices,
-            constrained (without the AdamW part of Muon) or all.
+        measure_count: which parameters count: matrices, constrained (without the AdamW part of
+            Muon), all, or auto: matrices, but all for the Euclidean norm.
         measure_next: also measure each step on the batch after it (K_next) and the batch noise.
         measure_hessian: also measure the largest eigenvalue of the Hessian (slow).
 
