@@ -240,3 +240,22 @@ def test_to_dict_is_plain_json() -> None:
 def test_mistakes_are_sentences(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         fit_curvature(traced(falling(12), falling(12)), **wrong)
+
+
+def test_a_perfect_order_is_no_open_question():
+    """A smooth bend in the logarithms widens the slope's interval; the order is still plain."""
+    losses = np.linspace(8.0, 1.0, 60)
+    bent = 150.0 - 140.0 * (losses / 8.0) ** 6
+    trace = Trace(
+        Point(step, loss, loss_after=loss, H=value)
+        for step, (loss, value) in enumerate(zip(losses, bent, strict=True))
+    )
+    found = fit_curvature(trace, quantity="H", window="all")
+    assert found.verdict == "falls"
+    assert "H rises" in found.sentence
+    noise = np.random.default_rng(0).permutation(bent)
+    shuffled = Trace(
+        Point(step, loss, loss_after=loss, H=value)
+        for step, (loss, value) in enumerate(zip(losses, noise, strict=True))
+    )
+    assert fit_curvature(shuffled, quantity="H", window="all").verdict == "not determined"

@@ -27,6 +27,12 @@ LEAST_FALL = 1.15
 MOST_LEFT_OUT = 0.1
 # A slope within this bound changes K by less than 7 % while the gap halves.
 FLAT_SLOPE = 0.1
+# A rank correlation from here on is an order that nobody would call undecided, whatever the shape
+# of the curve: a smooth bend in the logarithms widens the interval of the slope like noise does.
+# Values with nothing to do with the gap reach it by chance too often where points are few: measured
+# on 4,000 series with memory 0.8 (0.95) from point to point, 3.8 (7.5) % at 8 points, 0.8 (3.6) % at
+# 12, 0.1 (1.4) % at 20 and 0.0 (0.4) % at 40.
+IN_ORDER, FEWEST_IN_ORDER = 0.95, 20
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,10 @@ def measure_slope(gaps: Floats, values: Floats, counts: Floats, factor: float) -
 def judge(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> tuple[str, str]:
     """Return the verdict ("rises", "falls", "flat" with the gap, or "not determined") and why.
 
-    flat: the whole interval of p lies within +-0.1. rises, falls: the interval excludes 0. All of
-    them need 8 points with K > 0, at most a tenth without, and a smoothed gap that fell by a factor
-    of 1.15 over the window.
+    flat: the whole interval of p lies within +-0.1. rises, falls: the interval excludes 0, or gap
+    and curvature are nearly in perfect order (rank correlation of at least 0.95 in size, at least
+    20 points). All of them need 8 points with K > 0, at most a tenth without, and a smoothed gap
+    that fell by a factor of 1.15 over the window.
     """
     if why := _undecidable(quantity, gaps, values, slope):
         return UNKNOWN, f"How {quantity} moves with the gap is not determined: {why}."
@@ -102,10 +109,38 @@ def judge(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> tuple[st
         return RISES, f"{when}, {quantity} falls: the two move together ({numbers})."
     if high < 0:
         return FALLS, f"{when}, {quantity} rises: the two move against each other ({numbers})."
+    order = rank_correlation(gaps, values)
+    if abs(order) >= IN_ORDER and slope.points >= FEWEST_IN_ORDER:
+        moves = "falls" if order > 0 else "rises"
+        return RISES if order > 0 else FALLS, (
+            f"{when}, {quantity} {moves}, nearly in perfect order (rank correlation {order:.2f}), "
+            f"though not by one power law ({numbers})."
+        )
     return UNKNOWN, (
         f"Whether {quantity} falls or rises as the gap falls during training is not determined: "
         f"the interval holds 0 ({numbers})."
     )
+
+
+def rank_correlation(gaps: Floats, values: Floats) -> float:
+    """Return Spearman's rank correlation; nan where all gaps or all values are alike.
+
+    Example:
+        >>> gaps = np.array([4.0, 3.0, 2.0, 1.0])
+        >>> rank_correlation(gaps, gaps**3), rank_correlation(gaps, 1 / gaps)
+        (1.0, -1.0)
+    """
+    x, y = _ranks(gaps), _ranks(values)
+    x, y = x - x.mean(), y - y.mean()
+    spread = float(np.sqrt((x @ x) * (y @ y)))
+    return round(float(x @ y) / spread, 12) if spread > 0 else np.nan
+
+
+def _ranks(values: Floats) -> Floats:
+    """Return the rank of each value; equal ones share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return (last - (count - 1) / 2)[place]
 
 
 def _undecidable(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> str | None:
