@@ -30,8 +30,8 @@ FLAT_SLOPE = 0.1
 # A rank correlation from here on is an order that nobody would call undecided, whatever the shape
 # of the curve: a smooth bend in the logarithms widens the interval of the slope like noise does.
 # Values with nothing to do with the gap reach it by chance too often where points are few: measured
-# on 4,000 series with memory 0.8 (0.95) from point to point, 3.8 (7.5) % at 8 points, 0.8 (3.6) % at
-# 12, 0.1 (1.4) % at 20 and 0.0 (0.4) % at 40.
+# on 4,000 series with memory 0.8 (0.95) from point to point, 3.8 (7.5) % at 8 points, 0.8 (3.6) %
+# at 12, 0.1 (1.4) % at 20 and 0.0 (0.4) % at 40.
 IN_ORDER, FEWEST_IN_ORDER = 0.95, 20
 
 
