@@ -11,11 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from autowarmup.measure.blocks import Counted
-from autowarmup.measure.passes import gradient_of
+from autowarmup.measure.passes import gradient_of, moved
 from autowarmup.measure.probe import K_secant
 
 Closure = Callable[[], Tensor]
@@ -57,6 +56,7 @@ def batch_noise(
     Example:
         Two batches of a linear loss: no curvature at all, and still a large proxy.
 
+        >>> import torch
         >>> from autowarmup.measure.blocks import count_parameters
         >>> x = torch.nn.Parameter(torch.tensor([1.0]))
         >>> counted = count_parameters([torch.optim.SGD([x], lr=1.0)])
@@ -64,18 +64,10 @@ def batch_noise(
         BatchNoise(K=0.0, K_noise=4.0, K_two_batch=4.0)
     """
     parameters = counted.parameters
-    origin = [p.detach().clone() for p in parameters]
     _, before = gradient_of(first, parameters)
-    try:
-        with torch.no_grad():
-            for p, d in zip(parameters, move, strict=True):
-                p.add_(d)
+    with moved(parameters, move):
         _, after = gradient_of(first, parameters)
         _, other = gradient_of(second, parameters)
-    finally:
-        with torch.no_grad():
-            for p, x in zip(parameters, origin, strict=True):
-                p.copy_(x)
     step_norm = counted.norm(move[i] for i in counted.indices)
 
     def ratio(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:

@@ -89,6 +89,21 @@ def stream_gradient(closure: Closure, parameters: Sequence[nn.Parameter], take: 
 
 
 @contextmanager
+def moved(parameters: Sequence[Tensor], move: Sequence[Tensor]) -> Iterator[None]:
+    """Hold the weights at x + d inside; on leaving they are x again, bit for bit."""
+    origin = [p.detach().clone() for p in parameters]
+    try:
+        with torch.no_grad():
+            for p, d in zip(parameters, move, strict=True):
+                p.add_(d)
+        yield
+    finally:
+        with torch.no_grad():
+            for p, x in zip(parameters, origin, strict=True):
+                p.copy_(x)
+
+
+@contextmanager
 def undisturbed(model: nn.Module, parameters: Sequence[Tensor]) -> Iterator[None]:
     """Set the random state and the buffers of the model back on leaving.
 

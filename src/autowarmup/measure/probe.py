@@ -11,11 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from autowarmup.measure.blocks import Counted
-from autowarmup.measure.passes import gradient_of, inner
+from autowarmup.measure.passes import gradient_of, inner, moved
 
 Closure = Callable[[], Tensor]
 
@@ -133,6 +132,7 @@ def probe_step(closure: Closure, counted: Counted, move: Sequence[Tensor]) -> Pr
         ValueError: a closure without a scalar loss and its graph.
 
     Example:
+        >>> import torch
         >>> from autowarmup.measure.blocks import count_parameters
         >>> x = torch.nn.Parameter(torch.tensor([2.0, 0.0]))
         >>> counted = count_parameters([torch.optim.SGD([x], lr=1.0)])
@@ -141,17 +141,9 @@ def probe_step(closure: Closure, counted: Counted, move: Sequence[Tensor]) -> Pr
         (1.0, 1.0, 0.75, 1.0)
     """
     parameters = counted.parameters
-    origin = [p.detach().clone() for p in parameters]
     loss, before = gradient_of(closure, parameters)
-    try:
-        with torch.no_grad():
-            for p, d in zip(parameters, move, strict=True):
-                p.add_(d)
+    with moved(parameters, move):
         loss_after, after = gradient_of(closure, parameters)
-    finally:
-        with torch.no_grad():
-            for p, x in zip(parameters, origin, strict=True):
-                p.copy_(x)
     step_norm = counted.norm(move[i] for i in counted.indices)
     grad_dual = counted.dual(before[i] for i in counted.indices)
     difference = counted.dual(after[i] - before[i] for i in counted.indices)
