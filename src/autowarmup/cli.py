@@ -66,7 +66,7 @@ class MeasureOptions(TrainOptions):  # noqa: D101
     __doc__ = TrainConfig.__doc__
 
     measure: Annotated[bool, tyro.conf.Suppress] = True
-    measure_every: Annotated[int, tyro.conf.arg(name="every")] = 10
+    measure_every: Annotated[int, tyro.conf.Suppress] = 10
     measure_norm: Annotated[str, tyro.conf.arg(name="norm")] = "auto"
     measure_count: Annotated[str, tyro.conf.arg(name="count")] = "auto"
     measure_next: Annotated[bool, tyro.conf.arg(name="next-batch")] = True
@@ -76,6 +76,7 @@ class MeasureOptions(TrainOptions):  # noqa: D101
 def measure(
     training: Annotated[MeasureOptions, tyro.conf.OmitArgPrefixes],
     out: Path,
+    every: int | None = None,
     run: Path | None = None,
     object: str | None = None,
 ) -> int:
@@ -88,6 +89,7 @@ def measure(
     Args:
         training: what to train, as in `autowarmup train`.
         out: directory of the measurement.
+        every: updates between measurements; 10, or the object's own.
         run: a finished `autowarmup train --measure` run to read instead of training.
         object: deep-linear, deep-leaky-relu, two-layer-ce, two-layer-mse, one-layer-transformer or
             digits-vit.
@@ -95,21 +97,36 @@ def measure(
     from autowarmup.curvature import sources
     from autowarmup.curvature.terminal import print_record
 
+    typed = {name: value for name, value in asdict(training).items()
+             if value != getattr(MeasureOptions, name)}  # fmt: skip
+    if every is not None:
+        typed["measure_every"] = every
     if run is not None and object is not None:
         raise ValueError("expected either --run or --object, got both")
     if run is not None:
-        record = sources.measure_run(run, out, command=_command())
+        _only(typed, "--run", "lower_bound")
+        record = sources.measure_run(
+            run, out, lower_bound=typed.get("lower_bound"), command=_command()
+        )
     elif object is not None:
-        asked = training
-        every = None if asked.measure_every == MeasureOptions.measure_every else asked.measure_every
+        _only(typed, "--object", "steps", "seed", "measure_every")
         record = sources.measure_object(
-            object, out, steps=asked.steps, every=every, seed=asked.seed, command=_command()
+            object, out, steps=training.steps, every=every, seed=training.seed, command=_command()
         )
     else:
-        config = TrainConfig.from_dict(asdict(training))
+        config = TrainConfig.from_dict({**asdict(training), **typed})
         record = sources.measure_training(config, out, command=_command())
     print_record(record, out)
     return 1 if record["source"].get("status") == "diverged" else 0
+
+
+def _only(typed: dict[str, Any], beside: str, *allowed: str) -> None:
+    """Refuse options that would be ignored."""
+    idle = [name for name in typed if name not in allowed]
+    if idle:
+        flags = ", ".join(f"--{name.removeprefix('measure_').replace('_', '-')}" for name in idle)
+        usable = ", ".join(f"--{n.removeprefix('measure_').replace('_', '-')}" for n in allowed)
+        raise ValueError(f"{beside}: expected no training options but {usable}, got {flags}")
 
 
 def _command() -> str:

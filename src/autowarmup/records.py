@@ -48,6 +48,7 @@ class Point:
         step_norm: primal norm of the update.
         grad_dual: dual norm of the gradient before the update.
         H: largest absolute eigenvalue of the Hessian at the weights before the update.
+        f_star: lower bound of the loss that the measurement was told of; left out where it is 0.
     """
 
     step: int
@@ -69,6 +70,7 @@ class Point:
     step_norm: float | None = None
     grad_dual: float | None = None
     H: float | None = None
+    f_star: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are present, as plain JSON values."""
@@ -96,6 +98,7 @@ MEASURED = (
     "step_norm",
     "grad_dual",
     "H",
+    "f_star",
 )
 """The fields of `Point` that only a measurement of the curvature fills."""
 

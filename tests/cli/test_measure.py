@@ -105,6 +105,11 @@ def test_a_finished_run_without_measurements_gets_one_sentence(corpus, tmp_path,
         ("--every 0", "measure_every: expected at least 1, got 0"),
         ("--run nowhere", "expected the directory of a run"),
         ("--run a --object b", "expected either --run or --object, got both"),
+        (
+            "--run a --norm linf",
+            "no training options but --lower-bound, got --norm",
+        ),
+        ("--object deep-linear --lr 1", "--object: expected no training options but --steps"),
         ("--object cube", "expected one of deep-linear"),
     ],
 )
@@ -112,7 +117,7 @@ def test_mistakes_get_one_sentence_and_leave_nothing(corpus, tmp_path, capsys, a
     extra = "" if "--run" in arguments or "--object" in arguments else f"{TINY} --data {corpus}"
     code, _, err = run(f"measure {extra} {arguments} --out {tmp_path / 'out'}", capsys)
     assert code == 2
-    assert err.startswith("error: ")
+    assert err.lstrip().startswith("error: ")
     assert sentence in err
     assert not (tmp_path / "out").exists()
 
@@ -125,3 +130,48 @@ def test_other_files_are_not_written_over(corpus, tmp_path, capsys):
     assert code == 2
     assert "expected an empty directory or one made by this command" in err
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+
+def test_an_object_is_measured_every_so_often(tmp_path, capsys):
+    out = tmp_path / "object"
+    arguments = f"measure --object two-layer-ce --steps 11 --every 10 --out {out}"
+    assert run(arguments, capsys)[0] == 0
+    record = read(out)
+    assert [point["step"] for point in record["points"]] == [0, 10]
+    assert record["main"] == "H"
+    code, _, err = run(arguments.replace("--every 10", "--every 5"), capsys)
+    assert code == 2
+    assert "expected an empty directory or one with the same measurement" in err
+
+
+def test_a_run_can_be_fitted_with_another_lower_bound(corpus, tmp_path, capsys):
+    trained = tmp_path / "trained"
+    options = "--measure --measure-every 1"
+    assert run(f"train {TINY} {options} --data {corpus} --out {trained}", capsys)[0] == 0
+    out = tmp_path / "read"
+    assert run(f"measure --run {trained} --lower-bound 0.5 --out {out}", capsys)[0] == 0
+    assert read(out)["f_star"] == 0.5
+    assert read(out)["quantities"]["K"]["f_star"] == 0.5
+    other = tmp_path / "other"
+    assert run(f"train {TINY} {options} --seed 1 --data {corpus} --out {other}", capsys)[0] == 0
+    code, _, err = run(f"measure --run {other} --out {out}", capsys)
+    assert code == 2
+    assert "out: expected the measurement of" in err
+
+
+def test_a_file_in_the_way(corpus, tmp_path, capsys):
+    (tmp_path / "out").write_text("")
+    code, _, err = run(f"measure {TINY} --data {corpus} --out {tmp_path / 'out'}", capsys)
+    assert code == 2
+    assert "out: expected a directory, got the file" in err
+
+
+def test_an_interruption_names_the_command_that_goes_on(corpus, tmp_path, capsys, monkeypatch):
+    def stopping(*_, **__):
+        raise KeyboardInterrupt("stopped after 3 of 12 updates; go on with: autowarmup train")
+
+    monkeypatch.setattr("autowarmup.curvature.sources.train", stopping)
+    arguments = f"measure {TINY} --data {corpus} --out {tmp_path / 'out'}"
+    code, _, err = run(arguments, capsys)
+    assert code == 130
+    assert err.strip() == f"stopped after 3 of 12 updates; go on with: autowarmup {arguments}"

@@ -103,8 +103,15 @@ def build_record(
     return strict_json(record)
 
 
-def run_record(directory: str | Path, *, command: str) -> Json:
+def run_record(
+    directory: str | Path, *, lower_bound: float | None = None, command: str = ""
+) -> Json:
     """Return the record of a finished, measured run on disk.
+
+    Args:
+        directory: the run.
+        lower_bound: f_star of the fits; by default that of the run.
+        command: what repeats this.
 
     Raises:
         ValueError: see `read_run` and `build_record`.
@@ -121,7 +128,7 @@ def run_record(directory: str | Path, *, command: str) -> Json:
         },
         label=run_label(run.config),
         config=run.config,
-        f_star=run.config.get("lower_bound", 0.0),
+        f_star=run.config.get("lower_bound", 0.0) if lower_bound is None else lower_bound,
         norm=measure.get("norm", "unknown"),
         counted=measure.get("counted"),
         determinism=measure.get("determinism"),

@@ -34,21 +34,38 @@ def measure_training(
     """
     config = replace(config, measure=True)
     _refuse_other(out, "train")
-    result = train(config, out=out / RUN, resume=True, progress=progress)
+    try:
+        result = train(config, out=out / RUN, resume=True, progress=progress)
+    except KeyboardInterrupt as stop:
+        text = str(stop).partition("; go on with")[0] or "stopped"
+        again = command or "the same call"
+        raise KeyboardInterrupt(f"{text}; go on with: {again}") from None
     record = run_record(out / RUN, command=command or result["command"])
     record["source"] |= {"kind": "train"}
     write_record(out, record)
     return page(out)
 
 
-def measure_run(directory: Path, out: Path, *, command: str = "") -> Json:
+def measure_run(
+    directory: Path, out: Path, *, lower_bound: float | None = None, command: str = ""
+) -> Json:
     """Write OUT/measure.json and its page from a finished run in another directory.
+
+    Args:
+        directory: the run.
+        out: directory of the record and its page.
+        lower_bound: f_star of the fits; by default that of the run.
+        command: what repeats this.
 
     Raises:
         ValueError: no finished run of ours there, or one that measured nothing.
     """
     _refuse_other(out, "run")
-    write_record(out, run_record(directory, command=command))
+    if (out / FILE).exists():
+        held = read_record(out)["source"]["directory"]
+        if Path(held).resolve() != directory.resolve():
+            raise ValueError(f"out: expected the measurement of {directory}, got that of {held}")
+    write_record(out, run_record(directory, lower_bound=lower_bound, command=command))
     return page(out)
 
 
@@ -116,8 +133,10 @@ def _refuse_other(out: Path, kind: str) -> None:
     """Refuse to write over a measurement of another kind, or into a directory of other files."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
+    if not out.is_dir():
+        raise ValueError(f"out: expected a directory, got the file {out}")
     held = read_record(out)["source"]["kind"] if (out / FILE).exists() else None
-    unfinished = kind == "train" and (out / RUN).is_dir()
+    unfinished = kind == "train" and (out / RUN / "config.json").exists()
     if held != kind and not (held is None and unfinished):
         got = f"a measurement of another kind ({held})" if held else "other files"
         raise ValueError(

@@ -183,6 +183,26 @@ def count_parameters(
     )
 
 
+def unwrapped(optimizer: Optimizer | Sequence[Optimizer]) -> tuple[Optimizer, ...]:
+    """Return the optimizers themselves: one that Accelerate prepared wraps the one that steps."""
+    given = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
+    if not given:
+        raise ValueError("optimizer: expected at least one optimizer, got none")
+    found = []
+    for each in given:
+        inside = getattr(each, "optimizer", None)
+        wraps = isinstance(inside, Optimizer) and "_optimizer_step_pre_hooks" not in vars(each)
+        found.append(inside if wraps and isinstance(inside, Optimizer) else each)
+    return tuple(found)
+
+
+def same_parameters(optimizers: Sequence[Optimizer], parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether the optimizers still hold exactly these trainable parameters."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    present = {id(p) for group in groups for p in group["params"] if p.requires_grad}
+    return present == {id(p) for p in parameters}
+
+
 def _among(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from autowarmup.measure.passes import gradient_of, relative, undisturbed
+from autowarmup.measure.passes import gradient_of, relative, same_buffers, undisturbed
 
 Evaluation = tuple[float, Sequence[Tensor | None]]
 
@@ -53,9 +53,13 @@ def check_determinism(
         >>> check_determinism(lambda: x(torch.ones(2)).sum(), list(x.parameters()), x)
         Determinism(loss=0.0, gradient=0.0)
     """
+
+    def evaluate() -> tuple[float, list[Tensor]]:
+        with same_buffers(model):  # what a forward pass changes in them is put back each time
+            return gradient_of(closure, parameters)
+
     with undisturbed(model, parameters):
-        first = gradient_of(closure, parameters)
-        second = gradient_of(closure, parameters)
+        first, second = evaluate(), evaluate()
     seen = compare(first, second)
     if max(seen.loss, seen.gradient) <= TOLERANCE:
         return seen
@@ -69,7 +73,7 @@ def check_determinism(
             f"{got}: dropout is on ({', '.join(dropping[:3])}); set its p to 0"
         )
     with undisturbed(model, parameters):
-        third = gradient_of(closure, parameters)
+        third = evaluate()
     if max(asdict(compare(first, third)).values()) <= TOLERANCE:
         raise ValueError(
             f"expected a deterministic loss to measure curvature, got {got}: the closure draws "

@@ -101,7 +101,7 @@ def fit_curvature(
     trace: Trace,
     *,
     quantity: str = "K",
-    f_star: float = 0.0,
+    f_star: float | None = None,
     pairing: str = "max",
     window: str = "descent",
     rho: float | None = 2.0,
@@ -124,7 +124,7 @@ def fit_curvature(
     Args:
         trace: a run with measured points; those without `quantity` are passed over.
         quantity: "K", "K_dir", "K_next", "K_noise" or "H".
-        f_star: lower bound of the loss.
+        f_star: lower bound of the loss; by default the one the points were measured with, else 0.
         pairing: gap before the step, after it, or the larger one ("max"); see `points`.
         window: "descent" (until 90 % of the fall of the gap) or "all"; see `window`.
         rho: exponent of the first two fits, > 1; `None` leaves only the fits that search it.
@@ -146,6 +146,8 @@ def fit_curvature(
         'rises'
     """
     terms, rho = _check(terms, rho, bootstrap)
+    if f_star is None:
+        f_star = next((point.f_star for point in trace if point.f_star is not None), 0.0)
     usable = usable_points(trace, quantity, f_star, pairing)
     if len(usable.steps) < FEWEST_TO_FIT:
         left_out = dropped_words(usable.dropped) or "none left out"

@@ -11,17 +11,19 @@ gradients, buffers and random numbers are the same with and without it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from autowarmup.measure.blocks import count_parameters
-from autowarmup.measure.determinism import TOLERANCE, Determinism, check_determinism, compare
+from autowarmup.measure.blocks import count_parameters, same_parameters, unwrapped
+from autowarmup.measure.determinism import Determinism, check_determinism
 from autowarmup.measure.hessian import hessian_extremes
 from autowarmup.measure.passes import undisturbed
 from autowarmup.measure.streaming import Gradients, NextBatch, StepProbe, own_gradient
+from autowarmup.measure.told import Told
 from autowarmup.measured_start import is_trial_step
 from autowarmup.records import Point, Trace
 
@@ -32,6 +34,9 @@ class CurvatureObserver:
     A probe costs two forward and backward passes, or one if the loop calls `see` between backward
     and clipping. It holds one copy of the weights and one of the gradients while it runs, none
     between probes. At the first probe the loss is checked to be deterministic (two more passes).
+    Parameters that are added or frozen later are followed. Hooks on tensors and modules fire in the
+    probe's passes too. Measure in float32: in bfloat16 the rounding of the gradients alone looks
+    like curvature when steps are small.
 
     Args:
         model: its buffers are kept as they are; dropout must be off.
@@ -86,25 +91,25 @@ class CurvatureObserver:
         next_batch: bool = False,
         hessian: bool = False,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every: expected a number of updates of at least 1, got {every}")
-        if not math.isfinite(f_star):
-            raise ValueError(f"f_star: expected a finite loss, got {f_star}")
+        _check(every, f_star)
         self.model, self.closure = model, loss_closure
-        self.optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
+        self.optimizers = unwrapped(optimizer)
         self.counted = count_parameters(self.optimizers, norm=norm, count=count)
+        self._words = {"norm": norm, "count": count}
         self.every, self.f_star = every, f_star
         self.next_batch, self.hessian = next_batch, hessian
         self.trace = Trace()
         self.latest: Point | None = None
         self.determinism: Determinism | None = None
         self.step = 0
-        self._seen: tuple[float, Gradients] | None = None
-        self._ahead: dict[str, Any] = {}
+        self._told: Told | None = None
+        self._tellings = 0
+        self._ahead: dict[str, float] = {}
         self._fields: dict[str, Any] = {}
         self._probe: StepProbe | None = None
         self._waiting: NextBatch | None = None
         self._stepped: set[int] = set()
+        self._stepping = self._busy = self._closed = False
         self._hooks = [
             hook
             for index, each in enumerate(self.optimizers)
@@ -115,24 +120,28 @@ class CurvatureObserver:
         ]
 
     @property
-    def due(self) -> bool:
-        """Whether the coming update takes part in a measurement."""
-        return self.step % self.every == 0 or self._waiting is not None
+    def probing(self) -> bool:
+        """Whether the coming update is probed."""
+        return self.step % self.every == 0
 
     def see(self, loss: Tensor) -> None:
         """Take over the loss and the gradients of training: call it between backward and clipping.
 
-        Saves the probe a forward and a backward pass. Does nothing when no probe is due. With a
-        gradient scaler, or gradients averaged over processes, leave it out: the gradients that lie
-        there are not those of the closure.
+        Saves the probe a forward and a backward pass. Does nothing when no probe is due, or inside
+        `optimizer.step(closure)`. With a gradient scaler, or gradients averaged over processes,
+        leave it out: the gradients that lie there are not those of the closure. The first, second,
+        fourth, eighth... time they are compared with the closure's.
         """
-        if not self.due:
+        wanted = self.probing or self._waiting is not None or self._ahead
+        if self._closed or self._stepping or not wanted:
             return
+        self._recount()
         value, present = float(loss.detach()), [p.grad for p in self.counted.parameters]
         if self._waiting is not None:  # at once, while the gradients lie there: no copy is needed
-            self._ahead = self._begun(value) | self._next(value, present)
-        if self.step % self.every == 0:
-            self._seen = value, [None if g is None else g.detach().clone() for g in present]
+            with self._quiet():
+                self._ahead = self._next(value, present)
+        copies: Gradients = [None if g is None else g.detach().clone() for g in present]
+        self._told = Told(value, copies if self.probing else None)
 
     # -- around the step of the optimizer ------------------------------------------------------
 
@@ -141,49 +150,67 @@ class CurvatureObserver:
             return  # `AdaptiveWarmup.calibrate` tries the first step out
         if self._stepped and index not in self._stepped:
             return  # a later optimizer of the same update
-        self._stepped, self._fields, self._probe = set(), self._ahead, None
-        if self.due:
-            with undisturbed(self.model, self.counted.parameters):
-                self._open()
-        self._seen, self._ahead = None, {}
+        if self._busy:
+            raise ValueError(
+                "the optimizer stepped inside a backward pass of the probe: expected an optimizer "
+                "that steps after backward, got one that is called from a gradient hook"
+            )
+        self._stepped, self._fields, self._probe = set(), {}, None
+        self._stepping = True
+        if self.probing or self._waiting is not None:
+            self._recount()
+        told, ahead = self._told, self._ahead
+        self._told, self._ahead = None, {}
+        if self.probing or self._waiting is not None:
+            with self._quiet():
+                self._open(told, ahead)
+        elif told is not None:
+            self._fields = self._begun(told.loss) | ahead
 
-    def _open(self) -> None:
+    def _open(self, told: Told | None, ahead: dict[str, float]) -> None:
         if self.determinism is None:
             self.determinism = check_determinism(self.closure, self.counted.parameters, self.model)
-            self._check_seen()
-        loss, gradients = self._seen or own_gradient(self.closure, self.counted)
-        self._fields = self._begun(loss) | self._next(loss, gradients) | self._ahead
-        if self.step % self.every == 0:
+        if told is None or told.gradients is None:
+            loss, gradients = own_gradient(self.closure, self.counted)
+        else:
+            self._tellings += 1
+            if self._tellings.bit_count() == 1:  # 1, 2, 4, 8, ...
+                told.check(self.closure, self.counted)
+            loss, gradients = told.loss, told.gradients
+        self._fields = self._begun(loss) | ahead | self._next(loss, gradients)
+        if self.probing:
             if self.hessian:
-                seen = hessian_extremes([self.closure], self.counted.parameters)
-                self._fields["H"] = seen.norm
+                self._fields["H"] = self._hessian(loss)
             self._probe = StepProbe(self.counted, loss, gradients)
 
     def _begun(self, loss: float) -> dict[str, float]:
         lr = float(self.optimizers[0].param_groups[0]["lr"])
-        return {"loss": loss, "gap": loss - self.f_star, "lr": lr}
+        bound = {"f_star": self.f_star} if self.f_star else {}
+        return {"loss": loss, "gap": loss - self.f_star, "lr": lr, **bound}
 
     def _next(self, loss: float, gradients: Gradients) -> dict[str, float]:
         """Let a waiting step be judged by this batch, if there is one."""
         if self._waiting is None:
             return {}
         waiting, self._waiting = self._waiting, None
-        with undisturbed(self.model, self.counted.parameters):
-            return waiting.finish(self.closure, loss, gradients)
+        return waiting.finish(self.closure, loss, gradients)
 
-    def _check_seen(self) -> None:
-        """The gradients that `see` took must be those of the closure, or nothing fits together."""
-        if self._seen is None:
-            return
-        own = own_gradient(self.closure, self.counted)
-        apart = compare(own, self._seen)
-        if max(apart.loss, apart.gradient) > 100 * TOLERANCE:
+    def _hessian(self, loss: float) -> float:
+        """Return the operator norm of the Hessian; nan where it is not known to 1 %."""
+        if not math.isfinite(loss):
+            return math.nan
+        try:
+            seen = hessian_extremes([self.closure], self.counted.parameters)
+        except ValueError:  # an infinite gradient; the run goes on, as it does without a probe
+            return math.nan
+        except RuntimeError as error:
+            if "donated" not in str(error):
+                raise
             raise ValueError(
-                f"see: expected the loss of the closure ({own[0]:.6g}) and its gradients, got a "
-                f"loss of {self._seen[0]:.6g} and gradients {apart.gradient:.2g} of their norm "
-                "apart; call it on the same batch, before clipping, with unscaled gradients, or "
-                "leave it out"
-            )
+                "hessian=True differentiates twice, which compiled models do not allow: expected a "
+                "loss closure on the model as it was before torch.compile"
+            ) from error
+        return seen.norm if seen.converged or seen.residual <= 0.01 * seen.norm else math.nan
 
     def _after(self, index: int) -> None:
         if is_trial_step():
@@ -191,9 +218,9 @@ class CurvatureObserver:
         self._stepped.add(index)
         if len(self._stepped) < len(self.optimizers):
             return
-        self._stepped = set()
+        self._stepped, self._stepping = set(), False
         if self._probe is not None:
-            with undisturbed(self.model, self.counted.parameters):
+            with self._quiet():
                 measured, self._waiting = self._probe.finish(self.closure, keep=self.next_batch)
             self._fields |= measured
             self._probe = None
@@ -202,6 +229,22 @@ class CurvatureObserver:
             self.trace.append(self.latest)
         self._fields = {}
         self.step += 1
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            with undisturbed(self.model, self.counted.parameters):
+                yield
+        finally:
+            self._busy = False
+
+    def _recount(self) -> None:
+        """Follow parameters that were added, frozen or unfrozen since; an open probe is dropped."""
+        if same_parameters(self.optimizers, self.counted.parameters):
+            return
+        self.counted = count_parameters(self.optimizers, **self._words)
+        self._waiting, self._told, self._ahead = None, None, {}
 
     # -- keeping and leaving -------------------------------------------------------------------
 
@@ -239,6 +282,14 @@ class CurvatureObserver:
 
     def close(self) -> None:
         """Remove the hooks: from now on the optimizer steps as if there had been no observer."""
+        self._closed = True
         for hook in self._hooks:
             hook.remove()
-        self._probe = self._waiting = self._seen = None
+        self._probe = self._waiting = self._told = None
+
+
+def _check(every: int, f_star: float) -> None:
+    if not isinstance(every, int) or every < 1:
+        raise ValueError(f"every: expected a whole number of updates of at least 1, got {every!r}")
+    if not isinstance(f_star, int | float) or not math.isfinite(f_star):
+        raise ValueError(f"f_star: expected a finite loss, got {f_star!r}")

@@ -28,9 +28,12 @@ def scalar_loss(closure: Closure) -> Tensor:
     Raises:
         ValueError: it is not one number with its graph.
     """
+    # Inside an autocast region weights are cached in low precision: those of before the step.
+    torch.clear_autocast_cache()
     with torch.enable_grad():
         loss = closure()
         loss = loss.reshape(()) if isinstance(loss, Tensor) and loss.numel() == 1 else loss
+    torch.clear_autocast_cache()
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
         got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
         raise ValueError(
@@ -44,9 +47,19 @@ def gradient_of(closure: Closure, parameters: Sequence[Tensor]) -> tuple[float, 
     """Return the loss and its gradient by each parameter (zeros where it does not depend on it)."""
     loss = scalar_loss(closure)
     grads = torch.autograd.grad(loss, list(parameters), allow_unused=True)
+    for g in grads:
+        _check_dense(g)
     return float(loss.detach()), [
         torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)
     ]
+
+
+def _check_dense(gradient: Tensor | None) -> None:
+    if gradient is not None and gradient.is_sparse:
+        raise ValueError(
+            "curvature is measured with dense gradients: expected sparse=False in the embedding, "
+            f"got a sparse gradient of shape {tuple(gradient.shape)}"
+        )
 
 
 def stream_gradient(closure: Closure, parameters: Sequence[nn.Parameter], take: Take) -> float:
@@ -66,6 +79,7 @@ def stream_gradient(closure: Closure, parameters: Sequence[nn.Parameter], take: 
         def hook(p: Tensor) -> None:
             gradient, p.grad = p.grad, None
             assert gradient is not None
+            _check_dense(gradient)
             with torch.no_grad():
                 take(index, gradient)
 
@@ -108,20 +122,36 @@ def undisturbed(model: nn.Module, parameters: Sequence[Tensor]) -> Iterator[None
     """Set the random state and the buffers of the model back on leaving.
 
     Forward passes inside then change neither the random numbers that training draws next nor the
-    running statistics of BatchNorm.
+    running statistics of BatchNorm. Gradients can be taken inside, whatever the mode outside.
     """
     devices = sorted({p.device.index or 0 for p in parameters if p.is_cuda})
     random, on_device = torch.get_rng_state(), [torch.cuda.get_rng_state(d) for d in devices]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
-        yield
+        with torch.inference_mode(False), same_buffers(model):
+            yield
     finally:
         torch.set_rng_state(random)
         for device, state in zip(devices, on_device, strict=True):
             torch.cuda.set_rng_state(state, device)
+
+
+@contextmanager
+def same_buffers(model: nn.Module) -> Iterator[None]:
+    """Put the buffers of the model back on leaving: the same tensors with the same values."""
+    held = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        yield
+    finally:
         with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+            for module, name, buffer, value in held:
+                module._buffers[name] = buffer  # a forward pass may have put another one there
+                if 0 not in buffer.stride():  # an expanded one cannot be written to by anybody
+                    buffer.copy_(value)
 
 
 def relative(first: float, second: float) -> float:

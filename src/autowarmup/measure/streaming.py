@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from autowarmup.measure.blocks import Counted, Tally
-from autowarmup.measure.passes import inner, stream_gradient
+from autowarmup.measure.passes import inner, scalar_loss, stream_gradient
 from autowarmup.measure.probe import (
     K_directional,
     K_next_batch,
@@ -145,7 +145,7 @@ class NextBatch:
             noise.add(i, new if old is None else new - old)
         self._swap()
         try:
-            loss_before = float(closure())
+            loss_before = float(scalar_loss(closure).detach())
         finally:
             self._swap()
         return {
@@ -164,6 +164,14 @@ class NextBatch:
     @classmethod
     def from_state(cls, counted: Counted, state: dict[str, Any]) -> NextBatch:
         """Build it again, on the devices of the parameters."""
+
+        shapes = [None if x is None else tuple(x.shape) for x in state["weights"]]
+        expected = [tuple(p.shape) for p in counted.parameters]
+        if shapes != expected:
+            raise ValueError(
+                f"expected the state of a model with {len(expected)} parameters of these shapes, "
+                f"got {len(shapes)} of other ones"
+            )
 
         def placed(values: Sequence[Tensor | None]) -> Gradients:
             return [
