@@ -30,8 +30,9 @@ _CAPTIONS = {
     "slopes": (
         "Does curvature rise or fall as training goes on?",
         "A row per run: how many per cent K changes per per cent of gap, with its 95 % interval. "
-        "Left of the line K rises while the gap falls, right of it K falls along. An interval "
-        "across the line, or a hollow point, settles nothing.",
+        "Left of the line K rises while the gap falls, right of it K falls along. A hollow "
+        "point settles nothing. Where the interval of a filled one crosses the line, no single "
+        "power describes the run, but its points are nearly in perfect order.",
     ),
     "overview": (
         "Every run: curvature against the gap",
