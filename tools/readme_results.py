@@ -265,7 +265,8 @@ def noise_table() -> list[str]:
         "|---|---|---|---|",
     ]
     for name, record in trained():
-        noise = {p["step"] - 1: p["K_noise"] for p in record["points"] if p.get("K_noise")}
+        after = [*record["points"], *record["next_points"]]
+        noise = {p["step"] - 1: p["K_noise"] for p in after if p.get("K_noise")}
         ratios = [
             noise[p["step"]] / p["K"] for p in record["points"] if p.get("K") and p["step"] in noise
         ]

@@ -32,8 +32,9 @@ def test_a_record_holds_what_the_contract_names(
             "counted", "determinism", "points", "fits", "slope", "window", "verdict",
             "sentence", "quantities"} <= set(record)  # fmt: skip
     assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert len([p for p in record["points"] if "K" in p]) == 100
-    assert all("K" in p or "K_next" in p for p in record["points"])
+    assert len(record["points"]) == len(record["next_points"]) == 100
+    assert all("K" in p for p in record["points"])
+    assert all("K_next" in p and "K" not in p for p in record["next_points"])
     first = record["fits"][0]
     assert (first["quantity"], first["constraint"], first["rho"]) == ("K", "non_negative", 2.0)
     assert first["rho_searched"] is False

@@ -23,6 +23,7 @@ from autowarmup.curvature.check_figures import draw_residuals, draw_trust_ratio
 from autowarmup.curvature.names import quantity_name
 from autowarmup.curvature.series import (
     Series,
+    all_points,
     column,
     drawn_laws,
     gap_rose,
@@ -154,7 +155,7 @@ def _shown(record: Json, main: Series) -> np.ndarray:
 
 
 def _line_of(record: Json, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-    points = [point for point in record["points"] if name in point]
+    points = [point for point in all_points(record) if name in point]
     return (column(points, "step"), column(points, name)) if len(points) > 1 else None
 
 

@@ -59,11 +59,17 @@ def main_quantity(record: Json) -> str:
     return record["fits"][0]["quantity"] if record["fits"] else "K"
 
 
+def all_points(record: Json) -> list[Json]:
+    """Return the measured points and those of the batches after them, in order of their steps."""
+    points = [*record["points"], *record.get("next_points", [])]
+    return sorted(points, key=lambda point: point["step"])
+
+
 def series(record: Json, quantity: str | None = None) -> Series:
     """Return one quantity of a record; the main one where none is named."""
     quantity = quantity or main_quantity(record)
     fit = record["quantities"].get(quantity, {})
-    measured = [point for point in record["points"] if quantity in point]
+    measured = [point for point in all_points(record) if quantity in point]
     kept = [point for point in measured if number(point[quantity]) is not None]
     step = np.array([point["step"] for point in kept], dtype=float)
     gap = np.array([_gap(p, quantity, record["f_star"], fit.get("pairing", "max")) for p in kept])
@@ -149,9 +155,9 @@ def noise(record: Json) -> Noise | None:
     K_noise of a point belongs to the update before it: it is compared with the K of that update
     where it was measured, otherwise with the K of the point itself.
     """
-    by_step = {point["step"]: number(point.get("K")) for point in record["points"]}
+    by_step = {point["step"]: number(point.get("K")) for point in all_points(record)}
     ratios = []
-    for point in record["points"]:
+    for point in all_points(record):
         share = number(point.get("K_noise"))
         curvature = by_step.get(point["step"] - 1) or by_step[point["step"]]
         if share is not None and curvature is not None and curvature > 0:
