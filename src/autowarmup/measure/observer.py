@@ -140,8 +140,10 @@ class CurvatureObserver:
         if self._waiting is not None:  # at once, while the gradients lie there: no copy is needed
             with self._quiet():
                 self._ahead = self._next(value, present)
-        copies: Gradients = [None if g is None else g.detach().clone() for g in present]
-        self._told = Told(value, copies if self.probing else None)
+        copies: Gradients | None = None
+        if self.probing:
+            copies = [None if g is None else g.detach().clone() for g in present]
+        self._told = Told(value, copies)
 
     # -- around the step of the optimizer ------------------------------------------------------
 
