@@ -14,6 +14,7 @@ ROOMS = (
     "core",
     "records",
     "kinds",
+    "remember",
     "measured_start",
     "agreement",
     "scheduler",

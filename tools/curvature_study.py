@@ -14,6 +14,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from autowarmup.objects.registry import OBJECTS
+
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = Path("results/curvature")
 
@@ -30,14 +32,6 @@ OPTIMIZERS = {
     "normsgd": "--optimizer normsgd",
     "adamw": "--optimizer adamw --norm linf",  # it has no norm of its own; its moves are near signs
 }
-OBJECTS = (
-    "deep-linear",
-    "deep-leaky-relu",
-    "two-layer-ce",
-    "two-layer-mse",
-    "one-layer-transformer",
-    "digits-vit",
-)
 
 
 def commands() -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ all 2-D parameters of sup ||v||_* / ||v|| (arXiv 2602.05813, practical scheduler
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -31,7 +32,8 @@ def kappa_of(optimizers: Sequence[Optimizer]) -> float:
         >>> kappa_of([torch.optim.Muon([weight], lr=1e-3)])
         3.0
     """
-    kinds = {kind for optimizer in optimizers for kind in _kinds(optimizer)}
+    groups = [(optimizer, group) for optimizer in optimizers for group in optimizer.param_groups]
+    kinds = {kind_of(*pair) for pair in groups} - {""}
     if len(kinds) != 1:
         got = " and ".join(sorted(kinds)) or ", ".join(type(o).__name__ for o in optimizers)
         raise ValueError(
@@ -45,18 +47,17 @@ def kappa_of(optimizers: Sequence[Optimizer]) -> float:
     return kappa(kinds.pop(), shapes)
 
 
-def sign_based(optimizer: Optimizer) -> bool:
-    """Whether an optimizer of another library moves by signs, judged by the name of its class."""
-    return any(sign in type(optimizer).__name__.lower() for sign in _SIGN_NAMES)
+def kind_of(optimizer: Optimizer, group: dict[str, Any]) -> str:
+    """Return the norm that constrains a parameter group, or nothing (AdamW and its like).
 
-
-def _kinds(optimizer: Optimizer) -> set[str]:
-    named = {group["norm"] for group in optimizer.param_groups if "norm" in group}
-    if named:
-        return {str(name) for name in named if name in _LMO_KINDS}
+    Optimizers of other libraries that move by signs are known by the name of their class.
+    """
+    if "norm" in group:
+        return str(group["norm"]) if group["norm"] in _LMO_KINDS else ""
     if isinstance(optimizer, torch.optim.Muon):
-        return {"spectral"}
-    return {"linf"} if sign_based(optimizer) else set()
+        return "spectral"
+    name = type(optimizer).__name__.lower()
+    return "linf" if any(sign in name for sign in _SIGN_NAMES) else ""
 
 
 def _parameters(optimizers: Iterable[Optimizer]) -> Iterable[torch.Tensor]:

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from autowarmup.remember import remember_buffers, remember_random
+
 Tensors = list[Tensor]
 Gradients = list[Tensor | None]
 
@@ -183,19 +185,15 @@ def _restored(
     weights = [p.detach().clone() for p in parameters]
     present = [p.grad for p in parameters]
     gradients = [None if g is None else g.clone() for g in present]
-    buffers = [] if model is None else [(b, b.clone()) for b in model.buffers()]
+    set_buffers_back = remember_buffers(model or nn.Module())
+    set_random_back = remember_random(parameters)
     states = [_copy_state(optimizer) for optimizer in optimizers]
-    devices = sorted({p.device.index or 0 for p in parameters if p.is_cuda})
-    random, cuda_random = torch.get_rng_state(), [torch.cuda.get_rng_state(d) for d in devices]
 
     def rewind() -> None:
-        torch.set_rng_state(random)
-        for device, state in zip(devices, cuda_random, strict=True):
-            torch.cuda.set_rng_state(state, device)
+        set_random_back()
         for p, value in zip(parameters, weights, strict=True):
             p.detach().copy_(value)
-        for buffer, value in buffers:
-            buffer.copy_(value)
+        set_buffers_back()
         for optimizer, saved in zip(optimizers, states, strict=True):
             _restore_state(optimizer, *saved)
 

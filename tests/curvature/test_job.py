@@ -8,13 +8,8 @@ from typing import Any
 
 import pytest
 
-from autowarmup.curvature.job import (
-    build_record,
-    read_record,
-    read_run,
-    run_record,
-    write_record,
-)
+from autowarmup.curvature.job import build_record, run_record
+from autowarmup.curvature.store import read_record, read_run, write_record
 from autowarmup.pretrain.config import TrainConfig
 from autowarmup.records import Point, Trace
 

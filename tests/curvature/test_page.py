@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from autowarmup.curvature.figures import FIGURES
-from autowarmup.curvature.job import write_record
 from autowarmup.curvature.page import page
+from autowarmup.curvature.store import write_record
 from autowarmup.curvature.terminal import print_record
 from autowarmup.records import Point, Trace
 

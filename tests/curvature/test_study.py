@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from autowarmup.curvature.job import write_record
 from autowarmup.curvature.page import page
+from autowarmup.curvature.store import write_record
 from autowarmup.curvature.study import write_study
 from autowarmup.curvature.study_figures import overview, slopes
 from autowarmup.records import Point, Trace

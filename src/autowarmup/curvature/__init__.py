@@ -6,8 +6,9 @@ reads records and nothing else, so that a page can be drawn again without traini
 
 from __future__ import annotations
 
-from autowarmup.curvature.job import build_record, read_record, read_run, run_record, write_record
+from autowarmup.curvature.job import build_record, run_record
 from autowarmup.curvature.page import page
+from autowarmup.curvature.store import read_record, read_run, write_record
 from autowarmup.curvature.study import write_study
 
 __all__ = [

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from autowarmup.curvature.names import quantity_name, run_label
-from autowarmup.curvature.store import (
-    FITTED,
-    FORMAT,
-    FinishedRun,
-    is_measured,
-    read_record,
-    read_run,
-    write_record,
-)
+from autowarmup.curvature.store import FITTED, FORMAT, is_measured, read_run
 from autowarmup.measure.fit import CurvatureFit, fit_curvature
+from autowarmup.pretrain.result import environment as this_environment
 from autowarmup.records import Trace, strict_json
 
 Json = dict[str, Any]
-
-__all__ = [
-    "FinishedRun",
-    "build_record",
-    "read_record",
-    "read_run",
-    "run_record",
-    "write_record",
-]
 
 
 def build_record(
@@ -84,7 +67,7 @@ def build_record(
         "source": source,
         "label": label,
         "config": config,
-        "environment": _environment() if environment is None else environment,
+        "environment": this_environment() if environment is None else environment,
         "seeds": list(seeds),
         "f_star": f_star,
         "norm": norm,
@@ -94,8 +77,8 @@ def build_record(
         "points": [point.to_dict() for point in points if getattr(point, main) is not None],
         "next_points": [point.to_dict() for point in points if getattr(point, main) is None],
         "fits": [law for group in fits.values() for one in group for law in _laws(one)],
-        "slope": None if fit is None else asdict(fit.slope),
-        "window": None if fit is None else asdict(fit.window),
+        "slope": None if fit is None else fit.slope.to_dict(),
+        "window": None if fit is None else fit.window.to_dict(),
         "verdict": "not determined" if fit is None else fit.verdict,
         "sentence": _refusal(refused[main]) if fit is None else fit.sentence,
         "quantities": {quantity: group[0].to_dict() for quantity, group in fits.items()},
@@ -165,9 +148,3 @@ def _refusal(sentence: str) -> str:
 def _laws(fit: CurvatureFit) -> list[Json]:
     place = {"quantity": fit.quantity, "window": fit.window.name, "pairing": fit.pairing}
     return [{**law.to_dict(), **place} for law in fit.fits]
-
-
-def _environment() -> Json:
-    from autowarmup.pretrain.result import environment  # loads torch, which reading does without
-
-    return environment()

@@ -81,6 +81,21 @@ def law_terms(law: Json) -> str:
     return " + ".join(words[term] for term in law["terms"])
 
 
+def direction(verdict: str, p: Any) -> str:
+    """Return what a quantity does as the gap falls: "rises", "falls", "flat", or "open".
+
+    Example:
+        >>> direction("rises", 1.2), direction("not determined", 1.2)
+        ('falls', 'open')
+    """
+    p = number(p)
+    if verdict == "flat":
+        return "flat"
+    if verdict not in ("rises", "falls") or p is None:
+        return "open"
+    return "rises" if p < 0 else "falls"
+
+
 def outcome(verdict: str, slope: Json | None, quantity: str = "K", *, rose: bool = False) -> str:
     """Return in a few words what happens to a quantity as training goes on.
 
@@ -93,12 +108,10 @@ def outcome(verdict: str, slope: Json | None, quantity: str = "K", *, rose: bool
         >>> outcome("flat", {"p": 0.01}, "H")
         'H stays level'
     """
-    if verdict == "flat":
-        return f"{quantity} stays level"
-    p = number((slope or {}).get("p"))
-    if verdict not in ("rises", "falls") or p is None:
-        return "not determined"
-    moves = "rises" if (p < 0) != rose else "falls"
+    found = direction(verdict, (slope or {}).get("p"))
+    if found not in ("rises", "falls"):
+        return f"{quantity} stays level" if found == "flat" else "not determined"
+    moves = "rises" if (found == "rises") != rose else "falls"
     return f"{quantity} {moves} as the gap {'rises' if rose else 'falls'}"
 
 

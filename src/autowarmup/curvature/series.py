@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from autowarmup.curvature.names import number
+from autowarmup.measure.law_fit import curve
+from autowarmup.measure.points import paired_loss
+from autowarmup.records import Point
 
 Json = Mapping[str, Any]
 
@@ -100,13 +104,9 @@ def _float(value: Any) -> float:
 
 def _gap(point: Json, quantity: str, f_star: float, pairing: str) -> float:
     """Return the gap that belongs to a value, as `measure.fit` pairs them."""
-    before = _float(point.get("loss"))
-    # H is taken before the update; K_next belongs to the update that ended at this point.
-    if quantity not in ("K", "K_dir") or pairing == "before" or "loss_after" not in point:
-        return before - f_star
-    after = _float(point["loss_after"])
-    # Unlike max(), numpy lets a loss that is not finite win.
-    return float(after if pairing == "after" else np.maximum(before, after)) - f_star
+    # JSON has no nan: null stands for a loss that was not finite.
+    seen = {key: math.nan if value is None else value for key, value in point.items()}
+    return paired_loss(Point.from_dict({"loss": math.nan, **seen}), quantity, pairing) - f_star
 
 
 def laws(record: Json, quantity: str | None = None) -> list[Json]:
@@ -137,8 +137,8 @@ def law_values(law: Json, gap: np.ndarray) -> np.ndarray:
         >>> law_values({"K0": 1.0, "K1": 2.0, "K_rho": 0.5, "rho": 2.0}, np.array([0.0, 2.0]))
         array([1., 7.])
     """
-    k0, k1, k_rho = (number(law.get(name)) or 0.0 for name in ("K0", "K1", "K_rho"))
-    return k0 + k1 * gap + k_rho * gap ** (number(law.get("rho")) or 2.0)
+    K0, K1, K_rho = (number(law.get(name)) or 0.0 for name in ("K0", "K1", "K_rho"))
+    return curve(K0, K1, K_rho, number(law.get("rho")) or 2.0, gap)
 
 
 @dataclass(frozen=True)

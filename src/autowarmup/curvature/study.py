@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autowarmup.curvature.names import interval_text, number, share, short
+from autowarmup.curvature.names import direction, interval_text, number, share, short
 from autowarmup.curvature.page import PAGE, pictures, render
 from autowarmup.curvature.series import (
     drawn_laws,
@@ -150,7 +150,7 @@ def _load(folder: Path) -> tuple[dict[str, Json], list[str]]:
 
 def _headline(rows: Sequence[Json]) -> str:
     """Say in one sentence in how many runs curvature rises, falls, or does neither."""
-    counts = Counter(_kind(row) for row in rows)
+    counts = Counter(direction(row["verdict"], row["slope"]) for row in rows)
     words = {
         "rises": "curvature rises as the gap falls",
         "falls": "it falls with the gap",
@@ -166,15 +166,6 @@ def _headline(rows: Sequence[Json]) -> str:
     return f"Of {len(rows)} runs: {'; '.join(parts)}."
 
 
-def _kind(row: Json) -> str:
-    """Return how a run is counted and coloured: rises or falls as the gap falls, flat or open."""
-    if row["outcome"] == "not determined":
-        return "open"
-    if row["verdict"] == "flat":
-        return "flat"
-    return "rises" if row["slope"] < 0 else "falls"
-
-
 def _subject(rows: Sequence[Json]) -> str:
     points = sum(row["points"] for row in rows)
     labels = ", ".join(sorted({row["norm"] for row in rows}))
@@ -187,7 +178,7 @@ def _cells(row: Json, folder: Path) -> Json:
     return {
         **{name: row[name] for name in ("label", "outcome", "status", "K1_sign")},
         "link": page if (folder / page).exists() else None,
-        "kind": _kind(row),
+        "kind": direction(row["verdict"], row["slope"]),
         "size": f"{row['norm']} norm, {row['points']:,} points of {row['steps']:,} updates",
         "change": "–" if not row["value"] else " → ".join(short(x, 2) for x in row["value"]),
         "gap": "–" if not row["gap"] else " → ".join(short(x) for x in row["gap"]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from autowarmup.compare import style
 from autowarmup.curvature import axes as look
 from autowarmup.curvature.figures import draw_points_and_laws
-from autowarmup.curvature.names import number, outcome, quantity_name, short
+from autowarmup.curvature.names import direction, number, outcome, quantity_name, short
 from autowarmup.curvature.series import gap_rose, main_quantity, series
 
 if TYPE_CHECKING:
@@ -21,7 +21,12 @@ Json = Mapping[str, Any]
 
 FIGURES = ("overview", "slopes")
 
-RISES, FALLS, LEVEL, OPEN = style.ADAPTIVE, style.HAND_TUNED, "#5b6773", "#9aa5b1"
+_COLOURS = {
+    "rises": style.ADAPTIVE,
+    "falls": style.HAND_TUNED,
+    "flat": "#5b6773",
+    "open": "#9aa5b1",
+}
 
 
 def overview(records: Sequence[Json], folder: str | Path) -> str:
@@ -88,8 +93,8 @@ def _slopes(records: Sequence[Json]) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("slope of ln K against ln gap, with its 95 % interval (H for objects)")
     for x, words, colour, side in (
-        (0.0, "← K rises as the gap falls", RISES, "left"),
-        (1.0, "K falls as the gap falls →", FALLS, "right"),
+        (0.0, "← K rises as the gap falls", _COLOURS["rises"], "left"),
+        (1.0, "K falls as the gap falls →", _COLOURS["falls"], "right"),
     ):
         axes.text(x, 1.02, words, transform=axes.transAxes, ha=side, va="bottom", color=colour,
                   fontweight="bold")  # fmt: skip
@@ -130,9 +135,4 @@ def slope_of(record: Json) -> tuple[float | None, float | None, float | None]:
 
 
 def _colour(record: Json) -> str:
-    p = slope_of(record)[0]
-    if record["verdict"] == "flat":
-        return LEVEL
-    if record["verdict"] not in ("rises", "falls") or p is None:
-        return OPEN
-    return RISES if p < 0 else FALLS
+    return _COLOURS[direction(record["verdict"], slope_of(record)[0])]

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Muon, Optimizer
+from torch.optim import SGD, Optimizer
 
-from autowarmup.kinds import sign_based
+from autowarmup.kinds import kind_of
 from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Norm, Spectral
 
 BLOCK_NORMS: dict[str, type[Norm]] = {"spectral": Spectral, "linf": LInf, "frobenius": Frobenius}
@@ -209,14 +209,9 @@ def _among(name: str, value: str, known: Sequence[str]) -> None:
 
 
 def _kind(optimizer: Optimizer, group: dict[str, Any]) -> str:
-    """Return the norm of a group, or nothing where it has none (AdamW and its like)."""
-    if "norm" in group:
-        return group["norm"] if group["norm"] in BLOCK_NORMS else ""
-    if isinstance(optimizer, Muon):
-        return "spectral"
-    if isinstance(optimizer, SGD):
-        return "euclidean"
-    return "linf" if sign_based(optimizer) else ""
+    """Return the norm of a group; unlike kappa, curvature also has one for plain SGD."""
+    plain = isinstance(optimizer, SGD) and "norm" not in group
+    return "euclidean" if plain else kind_of(optimizer, group)
 
 
 def _shared(own: Sequence[str]) -> str:

@@ -7,13 +7,13 @@ gradients along a step measures randomness, not curvature.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
-from autowarmup.measure.passes import gradient_of, relative, same_buffers, undisturbed
+from autowarmup.measure.passes import Closure, gradient_of, relative, same_buffers, undisturbed
 
 Evaluation = tuple[float, Sequence[Tensor | None]]
 
@@ -40,7 +40,7 @@ class Determinism:
 
 
 def check_determinism(
-    closure: Callable[[], Tensor], parameters: Sequence[Tensor], model: nn.Module
+    closure: Closure, parameters: Sequence[Tensor], model: nn.Module
 ) -> Determinism:
     """Evaluate loss and gradient twice and compare.
 

@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autowarmup.measure.passes import inner
+
 AddProduct = Callable[[list[Tensor], list[Tensor]], None]
 """Takes v and a list to add A v to, in place."""
 
@@ -96,7 +98,7 @@ def lanczos(
     while True:
         torch._foreach_mul_(spare, -betas[-1] if betas else 0.0)  # spare holds v_{k-1}
         add_product(v, spare)
-        alphas.append(_inner(spare, v))
+        alphas.append(inner(zip(spare, v, strict=True)))
         if not math.isfinite(alphas[-1]):
             raise ValueError(
                 f"the operator must give finite products: got <v, A v> = {alphas[-1]} "
@@ -137,20 +139,14 @@ def working(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _inner(x: Sequence[Tensor], y: Sequence[Tensor]) -> float:
-    """<x, y>, summed in float64, with one look at the device."""
-    parts = [torch.sum(a * b, dtype=torch.float64) for a, b in zip(x, y, strict=True)]
-    return float(torch.stack([part.to(parts[0].device) for part in parts]).sum())
-
-
 def _length(x: Sequence[Tensor]) -> float:
-    return math.sqrt(_inner(x, x))
+    return math.sqrt(inner(zip(x, x, strict=True)))
 
 
 def _remove(basis: list[list[Tensor]], x: list[Tensor]) -> None:
     """Make x orthogonal to an orthonormal basis; a second pass takes out what the first left."""
     for one in [*basis, *basis]:
-        torch._foreach_add_(x, one, alpha=-_inner(x, one))
+        torch._foreach_add_(x, one, alpha=-inner(zip(x, one, strict=True)))
 
 
 class _End(NamedTuple):

@@ -55,7 +55,7 @@ class LawFit:
 
     def curvature(self, gap: Floats) -> Floats:
         """Return the fitted K at gaps >= 0 of any shape; a free fit may be negative somewhere."""
-        return self.K0 + self.K1 * gap + self.K_rho * gap**self.rho
+        return curve(self.K0, self.K1, self.K_rho, self.rho, gap)
 
     @property
     def law(self) -> SmoothnessLaw | None:
@@ -100,7 +100,7 @@ def fit_law(
         copies = regression.solve(rho, non_negative=positive, weights=counts)
     K0, K1, K_rho = (float(c) for c in best.coefficients[0])
     used_rho = float(best.rho[0])
-    fitted = K0 + K1 * gaps + K_rho * gaps**used_rho
+    fitted = curve(K0, K1, K_rho, used_rho, gaps)
     rounding = ROUNDING * float(np.abs(values).max())
     return LawFit(
         constraint=constraint,
@@ -115,6 +115,11 @@ def fit_law(
         interval=_intervals(best, copies, terms, constraint, factor, rho is None),
         points=len(gaps),
     )
+
+
+def curve(K0: float, K1: float, K_rho: float, rho: float, gap: Floats) -> Floats:
+    """Return K0 + K1 gap + K_rho gap^rho, of any sign: a free fit need not be a `SmoothnessLaw`."""
+    return K0 + K1 * gap + K_rho * gap**rho
 
 
 def r_squared(values: Floats, fitted: Floats) -> float:

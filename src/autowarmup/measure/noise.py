@@ -8,16 +8,14 @@ as such: the stochastic proxy printed in arXiv 2510.03164 is dominated by it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from autowarmup.measure.blocks import Counted
-from autowarmup.measure.passes import gradient_of, moved
+from autowarmup.measure.passes import Closure, gradient_of, moved
 from autowarmup.measure.probe import K_secant
-
-Closure = Callable[[], Tensor]
 
 
 @dataclass(frozen=True)

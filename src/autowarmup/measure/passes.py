@@ -9,17 +9,27 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from autowarmup.remember import remember_buffers, remember_random
+
 Closure = Callable[[], Tensor]
 Take = Callable[[int, Tensor], None]
 
 
 def inner(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Return the sum of <left, right> over the pairs, added up in float64.
+    """Return the sum of <left, right> over the pairs, added up in float64."""
+    return added_up([product(left, right) for left, right in pairs])
 
-    Small differences decide, and a device is asked for one number only.
-    """
-    products = [torch.sum(left * right, dtype=torch.float64) for left, right in pairs]
-    return float(torch.stack(products).sum()) if products else 0.0
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return <left, right> as a float64 scalar on their device: small differences decide."""
+    return torch.sum(left * right, dtype=torch.float64)
+
+
+def added_up(products: Sequence[Tensor]) -> float:
+    """Return the sum of scalars; a device is asked for one number only."""
+    if not products:
+        return 0.0
+    return float(torch.stack([each.to(products[0].device) for each in products]).sum())
 
 
 def scalar_loss(closure: Closure) -> Tensor:
@@ -124,34 +134,22 @@ def undisturbed(model: nn.Module, parameters: Sequence[Tensor]) -> Iterator[None
     Forward passes inside then change neither the random numbers that training draws next nor the
     running statistics of BatchNorm. Gradients can be taken inside, whatever the mode outside.
     """
-    devices = sorted({p.device.index or 0 for p in parameters if p.is_cuda})
-    random, on_device = torch.get_rng_state(), [torch.cuda.get_rng_state(d) for d in devices]
+    set_back = remember_random(parameters)
     try:
         with torch.inference_mode(False), same_buffers(model):
             yield
     finally:
-        torch.set_rng_state(random)
-        for device, state in zip(devices, on_device, strict=True):
-            torch.cuda.set_rng_state(state, device)
+        set_back()
 
 
 @contextmanager
 def same_buffers(model: nn.Module) -> Iterator[None]:
     """Put the buffers of the model back on leaving: the same tensors with the same values."""
-    held = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
+    set_back = remember_buffers(model)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for module, name, buffer, value in held:
-                module._buffers[name] = buffer  # a forward pass may have put another one there
-                if 0 not in buffer.stride():  # an expanded one cannot be written to by anybody
-                    buffer.copy_(value)
+        set_back()
 
 
 def relative(first: float, second: float) -> float:

@@ -107,7 +107,7 @@ def usable_points(trace: Trace, quantity: str, f_star: float, pairing: str) -> U
         value = getattr(point, quantity)
         if value is None:
             continue
-        gap = _loss(point, "before" if quantity in _FIXED else used) - f_star
+        gap = paired_loss(point, quantity, used) - f_star
         reason = _reason(gap, value)
         if reason is None:
             rows.append((point.step, gap, float(value)))
@@ -121,6 +121,21 @@ def usable_points(trace: Trace, quantity: str, f_star: float, pairing: str) -> U
         used,
         dropped,
     )
+
+
+def paired_loss(point: Point, quantity: str, pairing: str) -> float:
+    """Return the loss that a value is paired with; subtract f_star for the gap.
+
+    H, K_next and K_noise take the loss at their own point, whatever the pairing.
+
+    Example:
+        >>> point = Point(3, 5.0, loss_after=4.5, K=8.0)
+        >>> [paired_loss(point, "K", pairing) for pairing in PAIRINGS]
+        [5.0, 4.5, 5.0]
+        >>> paired_loss(point, "H", "after")
+        5.0
+    """
+    return _loss(point, "before" if quantity in _FIXED else pairing)
 
 
 def dropped_words(dropped: dict[str, int]) -> str:

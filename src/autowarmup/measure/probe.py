@@ -8,15 +8,13 @@ its measurement). `CurvatureObserver` finds the same numbers inside a training l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from autowarmup.measure.blocks import Counted
-from autowarmup.measure.passes import gradient_of, inner, moved
-
-Closure = Callable[[], Tensor]
+from autowarmup.measure.passes import Closure, gradient_of, inner, moved
 
 
 def K_secant(difference_dual: float, step_norm: float) -> float:

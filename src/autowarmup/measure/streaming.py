@@ -8,14 +8,21 @@ next batch        (only if wanted) what that batch says of the step, see `NextBa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autowarmup.measure.blocks import Counted, Tally
-from autowarmup.measure.passes import inner, scalar_loss, stream_gradient
+from autowarmup.measure.passes import (
+    Closure,
+    added_up,
+    inner,
+    product,
+    scalar_loss,
+    stream_gradient,
+)
 from autowarmup.measure.probe import (
     K_directional,
     K_next_batch,
@@ -24,7 +31,6 @@ from autowarmup.measure.probe import (
     trust_ratio,
 )
 
-Closure = Callable[[], Tensor]
 Gradients = list[Tensor | None]
 
 
@@ -56,10 +62,7 @@ class StepProbe:
             closure: the loss on the same batch.
             keep: also return what the next batch needs (weights before, gradient after the step).
         """
-        counted, indices = self.counted, self.counted.indices
-        slope, slope_counted = self._slopes()
-        step_norm = counted.norm(counted.parameters[i] - self.weights[i] for i in indices)
-        grad_dual = counted.dual(_filled(self.gradients[i], self.weights[i]) for i in indices)
+        slope, slope_counted, step_norm, grad_dual = self._first_order()
         loss_after, difference = self._gradient_after(closure, keep=keep)
         fields = {
             "loss_after": loss_after,
@@ -70,21 +73,24 @@ class StepProbe:
             "step_norm": step_norm,
             "grad_dual": grad_dual,
         }
-        return fields, NextBatch(counted, self.weights, self.gradients, step_norm) if keep else None
+        if not keep:
+            return fields, None
+        return fields, NextBatch(self.counted, self.weights, self.gradients, step_norm)
 
-    def _slopes(self) -> tuple[float, float]:
-        """Return <g, d> over everything that moved, and over what counts."""
-        slopes = [0.0, 0.0]
-        counts = frozenset(self.counted.indices)
-        for chosen in (True, False):
-            slopes[chosen] = inner(
-                (g, p.detach() - x)
-                for i, (g, p, x) in enumerate(
-                    zip(self.gradients, self.counted.parameters, self.weights, strict=True)
-                )
-                if g is not None and (i in counts) is chosen
-            )
-        return slopes[False] + slopes[True], slopes[True]
+    def _first_order(self) -> tuple[float, float, float, float]:
+        """Return <g, d> over all that moved and over what counts, ||d||, and ||g||_*."""
+        counted = self.counted
+        step, gradient = Tally(counted, "norm"), Tally(counted, "dual")
+        counts, products = frozenset(counted.indices), ([], [])
+        triples = zip(counted.parameters, self.weights, self.gradients, strict=True)
+        for index, (p, x, g) in enumerate(triples):
+            d = p.detach() - x
+            step.add(index, d)
+            gradient.add(index, _filled(g, x))
+            if g is not None:
+                products[index in counts].append(product(g, d))
+        rest, slope_counted = added_up(products[False]), added_up(products[True])
+        return rest + slope_counted, slope_counted, step.total(), gradient.total()
 
     def _gradient_after(self, closure: Closure, *, keep: bool) -> tuple[float, float]:
         """Return the loss after the step and the dual norm of the change of the gradient."""
@@ -99,10 +105,7 @@ class StepProbe:
 
         loss = stream_gradient(closure, self.counted.parameters, take)
         for index in missing:  # the loss does not depend on it (any more)
-            before = self.gradients[index]
-            difference.add(
-                index, torch.zeros_like(self.weights[index]) if before is None else before
-            )
+            difference.add(index, _filled(self.gradients[index], self.weights[index]))
             self.gradients[index] = None
         return loss, difference.total()
 

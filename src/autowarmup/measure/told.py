@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import Tensor
 
 from autowarmup.measure.blocks import Counted
 from autowarmup.measure.determinism import TOLERANCE, compare
+from autowarmup.measure.passes import Closure
 from autowarmup.measure.streaming import Gradients, own_gradient
 
 
@@ -19,7 +17,7 @@ class Told:
     loss: float
     gradients: Gradients | None
 
-    def check(self, closure: Callable[[], Tensor], counted: Counted) -> None:
+    def check(self, closure: Closure, counted: Counted) -> None:
         """Compare with the closure's own loss and gradients: one forward and backward pass.
 
         Raises:

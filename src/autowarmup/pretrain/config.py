@@ -21,15 +21,6 @@ PRECISIONS = ("no", "fp16", "bf16")
 NORMS = ("auto", "spectral", "linf", "frobenius", "euclidean")
 COUNTS = ("auto", "matrices", "constrained", "all")
 
-MEASURE_FIELDS = (
-    "measure",
-    "measure_every",
-    "measure_norm",
-    "measure_count",
-    "measure_next",
-    "measure_hessian",
-)
-
 T = TypeVar("T")
 
 
@@ -190,7 +181,7 @@ class TrainConfig:
             rule = f"adaptive-{self.peak}" + ("" if self.calibrate else f"-div{self.div:g}")
         values = self.to_dict()
         if not self.measure:  # then they say nothing of the run
-            values = {key: value for key, value in values.items() if key not in MEASURE_FIELDS}
+            values = {key: value for key, value in values.items() if not key.startswith("measure")}
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
         return (
             f"{self.recipe}-{self.optimizer}-lr{self.lr:g}-{rule}-{self.steps}"
