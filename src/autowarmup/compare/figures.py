@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,7 @@ def _losses(setups: Sequence[tuple[Json, Sequence[Record]]], main: str | None) -
     for (setup, records), (top, bottom) in zip(setups, columns, strict=True):
         colours = _colours(records)
         late: list[float] = []
+        validation: list[float] = []
         for record in _shown(records, main):
             trace, curve = record["trace"], record.get("val_curve", {"step": [], "val_loss": []})
             smooth = _smoothed(trace["loss"])
@@ -121,8 +123,10 @@ def _losses(setups: Sequence[tuple[Json, Sequence[Record]]], main: str | None) -
             shown = _gaps_as_nan(curve["val_loss"])
             bottom.plot(curve["step"], shown, marker="o", markersize=3, **_look(record, colours))
             late += [x for x in smooth[len(smooth) // 8 :] if x == x]
+            validation += [x for x in shown if math.isfinite(x)]
         if late:
-            low, high = min(late), sorted(late)[int(0.98 * (len(late) - 1))]
+            # No curve may leave at the bottom, where the best runs end.
+            low, high = min(late + validation), sorted(late)[int(0.98 * (len(late) - 1))]
             for axes in (top, bottom):
                 axes.set_ylim(low - 0.08 * (high - low) - 1e-3, high + 1e-3)
         top.set_title(setup["label"])
