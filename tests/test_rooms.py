@@ -24,6 +24,7 @@ ROOMS = (
     "objects",
     "compare",
     "curvature",
+    "bench",
     "cli",
 )
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
+import bench_results
+
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
 CURVATURE = ROOT / "results" / "curvature" / "summary.json"
@@ -278,13 +280,23 @@ def noise_table() -> list[str]:
 
 def pages() -> dict[Path, dict[str, list[str]]]:
     """Return the blocks between markers of every page."""
-    summary = json.loads(STUDY.read_text())
+    summary, bench = json.loads(STUDY.read_text()), bench_results.summary()
     return {
         ROOT / "README.md": {
+            "bench_rules": bench_results.rules_table(bench),
+            "bench_findings": bench_results.findings(bench),
+            "benchmarks": benchmarks_table(),
+        },
+        ROOT / "docs" / "bench.md": {
+            "rules": bench_results.rules_table(bench),
+            "columns": bench_results.columns_table(bench),
+            "robustness": bench_results.robustness_table(bench),
+            "tried": bench_results.tried_table(),
+        },
+        ROOT / "docs" / "study.md": {
             "setups": setups_table(summary),
             "findings": findings(summary),
             "rules": rules_table(summary),
-            "benchmarks": benchmarks_table(),
         },
         ROOT / "docs" / "curvature.md": {
             "runs": curvature_table("K", trained()),

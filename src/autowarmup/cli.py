@@ -161,6 +161,29 @@ def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
     return 1 if outcome.failed else 0
 
 
+def bench(out: Path, set: str = "core", workers: int | None = None, draw: bool = False) -> int:
+    """Run the regret benchmark of warm-up rules and draw OUT/bench.html and OUT/summary.json.
+
+    The same command continues where it stopped: every lot of runs is stored the moment it ends.
+
+    Args:
+        out: directory of the benchmark.
+        set: core (about 3 hours on 2 cores), extended, robustness, or smoke (seconds).
+        workers: processes that train side by side, one thread each; by default one per core.
+        draw: only draw again what OUT holds.
+    """
+    from autowarmup.bench.job import redraw as draw_bench
+    from autowarmup.bench.job import run_bench
+
+    missing = 0
+    if not draw:
+        sentence, missing = run_bench(out, set, workers=workers, command=_command())
+        print(sentence)
+    draw_bench(out)
+    print(f"Open {out / 'bench.html'} in a browser.")
+    return 1 if missing else 0
+
+
 def redraw(directory: Annotated[Path, tyro.conf.Positional]) -> int:
     """Draw DIRECTORY/report.html, its figures and summary.json again from DIRECTORY/runs.
 
@@ -263,6 +286,7 @@ VERBS = {
     "train": train,
     "measure": measure,
     "compare": compare,
+    "bench": bench,
     "report": redraw,
     "schedule": schedule,
 }

@@ -60,6 +60,26 @@ def kind_of(optimizer: Optimizer, group: dict[str, Any]) -> str:
     return "linf" if any(sign in name for sign in _SIGN_NAMES) else ""
 
 
+def beta_of(optimizers: Sequence[Optimizer]) -> float:
+    """Return the slowest memory among the groups: b2 of Adam and Lion, else the momentum, else 0.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(3))
+        >>> beta_of([torch.optim.AdamW([weight]), torch.optim.SGD([weight], momentum=0.9)])
+        0.999
+    """
+    slowest = 0.0
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            uses_betas = group.get("norm", "adamw") == "adamw" or (
+                group.get("momentum_style") == "lion"
+            )
+            betas = group.get("betas") if uses_betas else None
+            value = betas[-1] if isinstance(betas, tuple | list) else group.get("momentum", 0.0)
+            slowest = max(slowest, float(value or 0.0))
+    return slowest
+
+
 def _parameters(optimizers: Iterable[Optimizer]) -> Iterable[torch.Tensor]:
     for optimizer in optimizers:
         for group in optimizer.param_groups:

@@ -68,14 +68,14 @@ def measure_start(
         optimizers: the optimizers, before their first step.
         peak_lrs: per optimizer, the peak rate of each parameter group.
         closure: returns the scalar loss of the first batch, with its graph, without backward.
-        c: least share of the predicted decrease that must be realised, in (0, 1).
+        c: least share of the predicted decrease that must be realised, in [0, 1).
         model: give it when it has buffers that a forward pass changes (BatchNorm).
 
     Raises:
-        ValueError: c outside (0, 1), or a loss that is not a finite scalar with a graph.
+        ValueError: c outside [0, 1), or a loss that is not a finite scalar with a graph.
     """
-    if not 0.0 < c < 1.0:
-        raise ValueError(f"c is a share of the predicted decrease: expected 0 < c < 1, got {c}")
+    if not 0.0 <= c < 1.0:
+        raise ValueError(f"c is a share of the predicted decrease: expected 0 <= c < 1, got {c}")
     parameters = _trainable(optimizers)
     with _restored(optimizers, parameters, model) as (origin, own, rewind):
         loss, gradient = _loss_and_gradient(closure(), parameters)

@@ -7,6 +7,7 @@ their own (Muon beside AdamW) keep their proportions.
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,22 +17,28 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from autowarmup.agreement import LossBuffer
-from autowarmup.core import schedule
-from autowarmup.core.schedule import ScheduleConfig, ScheduleState, Status
-from autowarmup.kinds import kappa_of
+from autowarmup.core.config import ScheduleConfig
+from autowarmup.core.rules import DEFAULT_RULE, NEEDS_KAPPA, Rule, Seen, rule_by_name
+from autowarmup.core.status import Status
+from autowarmup.kinds import beta_of, kappa_of
 from autowarmup.measured_start import measure_start
 from autowarmup.records import History, Trace
 
-_FORMAT = "autowarmup-scheduler-1"
+_FORMAT = "autowarmup-scheduler-2"
 
 
 class AdaptiveWarmup(LRScheduler):
     """Warm-up that follows the loss, then a decay over the steps that remain.
 
-    The rate starts at `lr / div` and follows the law of arXiv 2602.05813 (practical scheduler,
-    rho = 2) while the loss gap falls to the gap at which that law peaks; from there the decay runs
-    over the remaining steps. Whatever the loss does, warm-up ends: after `max_fraction` of the run
-    the ramp is completed linearly within 3 % of the run.
+    With the default rule, "watched", the rate rises over 40 % of the run, steeply at first, and
+    goes back where the loss stops falling: a peak rate that is too high is never reached. What it
+    rests on is in docs/bench.md.
+
+    The rules "flat", "accurate", "published" and a number are the law of arXiv 2602.05813
+    (practical scheduler, rho = 2): the rate starts at `lr / div` and follows the law while the loss
+    gap falls to the gap at which that law peaks; from there the decay runs over the remaining
+    steps. Whatever the loss does, warm-up ends: after `max_fraction` of the run the ramp is
+    completed linearly within 3 % of the run. `calibrate` measures `div` for them.
 
     Call `step(loss)` after each `optimizer.step()`; with several micro-batches call `observe(loss)`
     for each and then `step()`. Without an optimizer step since the last one `step` does nothing.
@@ -40,14 +47,15 @@ class AdaptiveWarmup(LRScheduler):
         optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
             peak rates.
         total_steps: optimizer steps of the whole run.
-        div: the first update runs at `lr / div`; `calibrate` measures it instead.
-        peak: rule for the gap at which warm-up ends, as a share of the first gap: "flat",
-            "accurate", "published", or the share itself, a number in (0, 1).
+        div: for rules with a measured start, the first update runs at `lr / div`; `calibrate`
+            measures it instead.
+        peak: the rule that leads to the peak rate, one of `autowarmup.core.rules.RULES`, or a
+            number in (0, 1): the share of the first gap at which the law of the gap peaks.
         decay: "cosine", "linear", "wsd", "sqrt" or "constant".
         final_fraction: share of the peak rate at the end of the decay.
         lower_bound: a number that the loss cannot go below; the gap is the loss minus it. The
             default 0 holds for cross-entropy and every other non-negative loss.
-        max_fraction: cap on the share of the run that warm-up may take.
+        max_fraction: cap on the share of the run that the law of the gap may take.
         smoothing: factor of the exponential average of the gap, in [0, 1).
         kappa: for "accurate" and "published"; derived from the optimizer where it is not given.
 
@@ -58,9 +66,9 @@ class AdaptiveWarmup(LRScheduler):
         >>> import torch
         >>> weight = torch.nn.Parameter(torch.ones(2))
         >>> optimizer = torch.optim.SGD([weight], lr=0.5)
-        >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100, div=10)
-        >>> scheduler.get_last_lr()
-        [0.05]
+        >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100)
+        >>> round(scheduler.get_last_lr()[0], 3)
+        0.079
         >>> for loss in [4.0, 3.0, 2.0, 1.0, 1.0, 1.0]:
         ...     optimizer.step()
         ...     scheduler.step(loss)
@@ -74,7 +82,7 @@ class AdaptiveWarmup(LRScheduler):
         total_steps: int,
         *,
         div: float = 100.0,
-        peak: str | float = "flat",
+        peak: str | float = DEFAULT_RULE,
         decay: str = "cosine",
         final_fraction: float = 0.0,
         lower_bound: float = 0.0,
@@ -83,20 +91,21 @@ class AdaptiveWarmup(LRScheduler):
         kappa: float | None = None,
     ) -> None:
         self.optimizers = _as_list(optimizer)
-        if kappa is None and peak in ("accurate", "published"):
+        self.rule: Rule = rule_by_name(peak)
+        if kappa is None and self.rule.name in NEEDS_KAPPA:
             kappa = kappa_of(self.optimizers)
         config = ScheduleConfig(
             total_steps=total_steps,
             div=div,
-            peak=peak,
             kappa=kappa,
             decay=decay,
             final_fraction=final_fraction,
             lower_bound=lower_bound,
             max_fraction=max_fraction,
             smoothing=smoothing,
+            beta=beta_of(self.optimizers),
         )
-        self.state: ScheduleState = schedule.init(config)
+        self.state: Any = self.rule.init(config)
         self.peak_lrs: list[list[float]] = [
             [float(group["lr"]) for group in o.param_groups] for o in self.optimizers
         ]
@@ -104,6 +113,7 @@ class AdaptiveWarmup(LRScheduler):
         self._losses = LossBuffer()
         self._history = History(most=2048)
         self._updated = False
+        self._fed = False
         super().__init__(self.optimizers[0])
         for each in self.optimizers:
             each.register_step_post_hook(self._note_update)
@@ -134,9 +144,16 @@ class AdaptiveWarmup(LRScheduler):
         self._advance(self._losses.take(given, needed=self.state.phase == "warmup"))
 
     def calibrate(
-        self, closure: Callable[[], Tensor], *, c: float = 0.7, model: nn.Module | None = None
+        self,
+        closure: Callable[[], Tensor],
+        *,
+        c: float | None = None,
+        model: nn.Module | None = None,
     ) -> float:
         """Measure `div` on the first batch, before the first update, and return it.
+
+        Only for rules that start from a measured rate; with others, the default among them, it
+        does nothing and costs nothing.
 
         Tries the first step of this very optimizer at falling fractions of the peak rates and keeps
         the largest whose actual decrease of the loss is at least a share `c` of the decrease that
@@ -146,18 +163,22 @@ class AdaptiveWarmup(LRScheduler):
 
         Args:
             closure: returns the loss of the first batch, without backward; about a dozen calls.
-            c: least share of the promised decrease, in (0, 1).
+            c: least share of the promised decrease, in [0, 1); the rule's own (0.7) if not given.
             model: give it when a forward pass changes its buffers (BatchNorm): they are restored.
 
         Raises:
             ValueError: called after the first update, or the loss is not finite or not above
                 `lower_bound`.
         """
+        if c is None:
+            c = self.rule.c
         if self.state.step > 0 or self._updated:
             raise ValueError(
                 "calibrate measures the first update: expected a call before it, "
                 f"got one after {self.state.step + self._updated}"
             )
+        if c is None:
+            return self.div
         self._write(self.state.factor)  # a group added since construction is known from here on
         try:
             start = measure_start(self.optimizers, self.peak_lrs, closure, c=c, model=model)
@@ -178,7 +199,7 @@ class AdaptiveWarmup(LRScheduler):
                 stacklevel=2,
             )
             return config.div
-        self.state = schedule.init(dataclasses.replace(config, div=1.0 / start.fraction))
+        self.state = self.rule.init(dataclasses.replace(config, div=1.0 / start.fraction))
         self._write(self.state.factor)
         return self.state.config.div
 
@@ -220,11 +241,12 @@ class AdaptiveWarmup(LRScheduler):
     def __repr__(self) -> str:
         state = self.state
         gap = "no loss yet" if state.gap is None else f"gap {state.gap:.4g}"
-        if state.phase == "warmup" and state.gap_peak is not None:
+        if state.phase == "warmup" and getattr(state, "gap_peak", None) is not None:
             gap += f" (peak at {state.gap_peak:.4g})"
+        start = "" if self.rule.c is None else f", div {self.div:.4g}"
         return (
-            f"AdaptiveWarmup({state.phase}, step {state.step}/{state.config.total_steps}, "
-            f"factor {state.factor:.4g}, {gap}, div {self.div:.4g})"
+            f"AdaptiveWarmup({self.rule.name}, {state.phase}, step {state.step}/"
+            f"{state.config.total_steps}, factor {state.factor:.4g}, {gap}{start})"
         )
 
     def get_lr(self) -> list[float | Tensor]:
@@ -241,12 +263,14 @@ class AdaptiveWarmup(LRScheduler):
         """Return the whole state as plain numbers, strings and lists."""
         return {
             "format": _FORMAT,
+            "rule": self.rule.name,
             "schedule": self.state.to_dict(),
             "peak_lrs": [list(peaks) for peaks in self.peak_lrs],
             "calibration": [list(probe) for probe in self.calibration],
             "losses": self._losses.state_dict(),
             "history": self._history.state_dict(),
             "updated": self._updated,
+            "fed": self._fed,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -267,12 +291,14 @@ class AdaptiveWarmup(LRScheduler):
                 "the saved state must fit the optimizers: expected peak rates for "
                 f"{expected} parameter groups, got {got}"
             )
-        self.state = ScheduleState.from_dict(state_dict["schedule"])
+        self.rule = rule_by_name(state_dict["rule"])
+        self.state = self.rule.load(state_dict["schedule"])
         self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
         self._losses.load_state_dict(state_dict["losses"])
         self._history.load_state_dict(state_dict["history"])
         self._updated = state_dict["updated"]
+        self._fed = state_dict["fed"]
         self._write(self.state.factor)
 
     # -- inside --------------------------------------------------------------------------------
@@ -290,12 +316,15 @@ class AdaptiveWarmup(LRScheduler):
 
     def _advance(self, loss: float | None) -> None:
         before = self.state
-        self.state, factor, status = schedule.step(before, loss)
-        capped = before.cap_step is None and self.state.cap_step is not None
-        if capped and self.state.gap0 is None:
+        self.state = self.rule.step(before, Seen(loss))
+        factor, status = self.state.factor, self.state.status
+        self._fed = self._fed or (loss is not None and math.isfinite(loss))
+        over = before.phase == "warmup" and self.state.phase != "warmup"
+        if (over or status is Status.CAP_REACHED) and self.rule.reads_loss and not self._fed:
+            self._fed = True  # said once
             warnings.warn(
                 "no finite loss reached AdaptiveWarmup: expected step(loss) or observe(loss) with "
-                "each update; the warm-up is completed by its cap instead",
+                "each update; warm-up goes by the number of steps instead",
                 stacklevel=3,
             )
         self._history.add(

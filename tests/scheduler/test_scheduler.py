@@ -24,7 +24,7 @@ def make(total_steps: int = 60, lr: float = 0.5, **options) -> tuple:
     weight = nn.Parameter(torch.ones(3))
     optimizer = torch.optim.SGD([weight], lr=lr)
     weight.grad = torch.zeros(3)
-    return optimizer, AdaptiveWarmup(optimizer, total_steps, **options)
+    return optimizer, AdaptiveWarmup(optimizer, total_steps, **{"peak": "flat", **options})
 
 
 def drive(optimizer, scheduler, losses) -> list[float]:
@@ -62,7 +62,7 @@ def test_one_factor_multiplies_the_peak_rate_of_every_group_of_every_optimizer()
     a, b, c = (nn.Parameter(torch.ones(2)) for _ in range(3))
     first = torch.optim.SGD([{"params": [a], "lr": 1.0}, {"params": [b], "lr": 0.1}], lr=1.0)
     second = torch.optim.AdamW([c], lr=0.03)
-    scheduler = AdaptiveWarmup([first, second], 50, div=10)
+    scheduler = AdaptiveWarmup([first, second], 50, div=10, peak="flat")
     for k in range(20):
         first.step()
         second.step()
@@ -78,7 +78,7 @@ def test_a_tensor_rate_stays_the_same_object():
     weight = nn.Parameter(torch.ones(2))
     rate = torch.tensor(0.5)
     optimizer = torch.optim.Adam([weight], lr=rate, foreach=False)
-    scheduler = AdaptiveWarmup(optimizer, 50, div=10)
+    scheduler = AdaptiveWarmup(optimizer, 50, div=10, peak="flat")
     weight.grad = torch.ones(2)
     scheduler.calibrate(lambda: (weight**2).sum())
     for k in range(5):
@@ -272,6 +272,8 @@ def test_bad_optimizers_and_losses_are_refused():
 
 def test_repr_is_one_readable_line():
     optimizer, scheduler = make(div=10)
-    assert repr(scheduler) == ("AdaptiveWarmup(warmup, step 0/60, factor 0.1, no loss yet, div 10)")
+    assert repr(scheduler) == (
+        "AdaptiveWarmup(flat, warmup, step 0/60, factor 0.1, no loss yet, div 10)"
+    )
     drive(optimizer, scheduler, [5.0])
     assert "gap 5 (peak at 1.571)" in repr(scheduler)

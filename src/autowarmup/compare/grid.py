@@ -2,7 +2,7 @@
 
 Example:
     >>> runs = expand(GRIDS["smoke"])
-    >>> len(runs), runs[0]["id"].startswith("seed0-muon-lr0.006-adaptive-flat-measured-")
+    >>> len(runs), runs[0]["id"].startswith("seed0-muon-lr0.006-adaptive-watched-measured-")
     (6, True)
 """
 
@@ -164,7 +164,7 @@ GRIDS: dict[str, Grid] = {
         recipe="tiny-cpu",
         optimizers={"muon": (6e-3,), "lion": (3e-3,), "normsgd": (0.3,)},
         warmups=("1", "5%", "20%", "40%"),
-        adaptive=(("flat", True),),
+        adaptive=(("watched", True),),
         seeds=(0,),
         steps=400,
     ),
@@ -188,7 +188,7 @@ GRIDS: dict[str, Grid] = {
         recipe="tiny-cpu",
         optimizers={"muon": (6e-3,), "lion": (2e-3,)},
         warmups=("1", "50%"),
-        adaptive=(("flat", True),),
+        adaptive=(("watched", True),),
         seeds=(0,),
         steps=6,
         overrides={"batch_size": 2},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autowarmup.core.rules import RULES, rule_by_name
+
 _OPTIMIZERS = {
     "muon": "Muon",
     "lion": "Lion",
@@ -46,11 +48,16 @@ def rule_of(config: Mapping[str, Any]) -> str:
         'linear 5%'
         >>> rule_of({"warmup": "adaptive", "peak": "flat", "calibrate": False, "div": 5.0})
         'adaptive flat, fixed start'
+        >>> rule_of({"warmup": "adaptive", "peak": "watched"})
+        'adaptive watched'
     """
     if config["warmup"] != "adaptive":
         return f"linear {config['warmup']}"
+    peak = config.get("peak", "flat")
+    if str(peak) in RULES and rule_by_name(str(peak)).c is None:  # it has no start to measure
+        return f"adaptive {peak}"
     start = "measured start" if config.get("calibrate") else "fixed start"
-    return f"adaptive {config.get('peak', 'flat')}, {start}"
+    return f"adaptive {peak}, {start}"
 
 
 def run_warmup_name(config: Mapping[str, Any]) -> str:

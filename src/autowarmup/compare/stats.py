@@ -16,9 +16,11 @@ from typing import Any
 from autowarmup.compare.grid import warmup_steps
 from autowarmup.compare.names import optimizer_name, rule_of
 from autowarmup.compare.verdict import verdict
+from autowarmup.core.rules import DEFAULT_RULE
 
 SUMMARY_FORMAT = "autowarmup-summary-1"
-MAIN_RULE = "adaptive flat, measured start"
+MAIN_RULES = (f"adaptive {DEFAULT_RULE}", "adaptive flat, measured start")
+"""Rules that a grid was made for, the first one that it holds."""
 
 Record = Mapping[str, Any]
 Json = dict[str, Any]
@@ -49,7 +51,7 @@ def summarise(
     _label(setups)
     rules = _across(setups)
     adaptive = [rule["rule"] for rule in rules if rule["kind"] == "adaptive"]
-    main = MAIN_RULE if MAIN_RULE in adaptive else next(iter(adaptive), None)
+    main = next((rule for rule in (*MAIN_RULES, *adaptive) if rule in adaptive), None)
     summary = {
         "format": SUMMARY_FORMAT,
         "runs": {

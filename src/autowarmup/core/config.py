@@ -26,6 +26,8 @@ class ScheduleConfig:
         lower_bound: a number below every expected loss; 0 suits non-negative losses.
         max_fraction: share of the run after which warm-up is cut short, in (0, 1].
         smoothing: factor of the exponential average of the gap, in [0, 1).
+        beta: slowest memory of the optimizer (b2 of Adam and Lion, else the momentum), in [0, 1);
+            only the rule "untuned" looks at it.
 
     Raises:
         ValueError: an argument out of its range; the message names it.
@@ -41,11 +43,12 @@ class ScheduleConfig:
     lower_bound: float = 0.0
     max_fraction: float = 0.25
     smoothing: float = 0.9
+    beta: float = 0.9
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen; values become plain JSON here
         set_field(self, "total_steps", _whole("total_steps", self.total_steps))
-        for name in ("div", "final_fraction", "lower_bound", "max_fraction", "smoothing"):
+        for name in ("div", "final_fraction", "lower_bound", "max_fraction", "smoothing", "beta"):
             set_field(self, name, _finite(name, getattr(self, name)))
         set_field(self, "peak", parse(self.peak))
         if self.peak == "published":
@@ -58,6 +61,7 @@ class ScheduleConfig:
         _expect(0 <= self.final_fraction <= 1, "0 <= final_fraction <= 1", self.final_fraction)
         _expect(0 < self.max_fraction <= 1, "0 < max_fraction <= 1", self.max_fraction)
         _expect(0 <= self.smoothing < 1, "0 <= smoothing < 1", self.smoothing)
+        _expect(0 <= self.beta < 1, "0 <= beta < 1", self.beta)
         if self.kappa is not None or self.peak in ("accurate", "published"):
             reason = f"kappa > 0 for peak={self.peak!r}" if self.kappa is None else "kappa > 0"
             _expect(self.kappa is not None and self.kappa > 0, reason, self.kappa)

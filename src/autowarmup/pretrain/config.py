@@ -39,7 +39,7 @@ class TrainConfig:
         optimizer: muon, lion, signum, signsgd, normsgd, adamw or sgd.
         lr: peak learning rate (`None`: the recipe's suggestion for the optimizer).
         warmup: "adaptive", or a linear warm-up as steps ("50") or as a share of the run ("5%").
-        peak: rule that ends adaptive warm-up: flat, accurate, published or a fraction ("0.33").
+        peak: rule of adaptive warm-up, one of `autowarmup.core.rules.RULES` or a fraction ("0.33").
         calibrate: measure the first rate on the first batch (adaptive warm-up only).
         div: first rate is lr / div where it is not measured (`None`: 100, normalized SGD 5).
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
@@ -85,7 +85,7 @@ class TrainConfig:
     optimizer: str = "muon"
     lr: float | None = None
     warmup: str = "adaptive"
-    peak: str = "flat"
+    peak: str = "watched"
     calibrate: bool = True
     div: float | None = None
     decay: str = "cosine"
@@ -229,7 +229,7 @@ def _among(name: str, value: str, known: tuple[str, ...]) -> None:
 def _check(config: TrainConfig) -> None:
     """Refuse values that no run could use, one sentence each."""
     from autowarmup.core.decay import DECAYS
-    from autowarmup.core.peak import RULES, parse
+    from autowarmup.core.rules import rule_by_name
 
     def between(name: str, low: float, high: float, shown: str) -> None:
         value = getattr(config, name)
@@ -265,12 +265,6 @@ def _check(config: TrainConfig) -> None:
             f"batch_size: expected a multiple of accumulation ({config.accumulation}), "
             f"got {config.batch_size}"
         )
-    try:
-        parse(config.peak)
-    except ValueError as error:
-        raise ValueError(
-            f"peak: expected one of {', '.join(RULES)} or a fraction between 0 and 1, "
-            f"got {config.peak!r}"
-        ) from error
+    rule_by_name(config.peak)  # its own check raises
     if not config.adaptive:
         _ = config.warmup_steps  # its own check raises

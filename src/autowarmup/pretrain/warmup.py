@@ -107,8 +107,8 @@ class AdaptiveRates:
             "warmup_end_step": state.warmup_end_step,
             "warmup_ended_by": state.ended_by,
             "div": self.scheduler.div,
-            "gap0": state.gap0,
-            "gap_peak": state.gap_peak,
+            "gap0": getattr(state, "gap0", None),  # rules that follow no gap have none
+            "gap_peak": getattr(state, "gap_peak", None),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The regret benchmark: which rule, left untuned, ends as low as the best hand-tuned one?"""

@@ -1,0 +1,117 @@
+"""Many small models at once: every parameter carries a leading dimension, one slice per replica.
+
+A model this small spends most of its time between operations, not in them. Replicas that differ in
+the rate alone can share each operation: a matrix product becomes a batch of products. The
+mathematics of a replica is that of the single model (tests compare with `LlamaForCausalLM`).
+
+Shapes: R replicas, B sequences, T tokens, H heads, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Parameters = dict[str, Tensor]
+
+
+def stack_parameters(models: list[torch.nn.Module]) -> Parameters:
+    """Return the parameters of equal models, each with a leading replica dimension."""
+    named = [dict(model.named_parameters()) for model in models]
+    return {
+        name: torch.stack([each[name].detach() for each in named]).contiguous() for name in named[0]
+    }
+
+
+class StackedLlama:
+    """The forward pass of R LLaMA models with tied embeddings.
+
+    Args:
+        heads: attention heads.
+        layers: transformer blocks.
+        width: of the residual stream.
+        length: longest sequence.
+        theta: base of the rotary embedding.
+        eps: of the RMS norms.
+    """
+
+    def __init__(
+        self,
+        *,
+        heads: int,
+        layers: int,
+        width: int,
+        length: int,
+        theta: float = 10000.0,
+        eps: float = 1e-6,
+    ) -> None:
+        self.heads, self.layers, self.eps = heads, layers, eps
+        half = width // heads
+        frequency = theta ** (-torch.arange(0, half, 2).float() / half)
+        angle = torch.outer(torch.arange(length).float(), frequency)
+        angle = torch.cat([angle, angle], -1)
+        self.cos, self.sin = angle.cos(), angle.sin()
+
+    @classmethod
+    def like(cls, model: Any) -> StackedLlama:
+        """Return the stacked form of a `LlamaForCausalLM`."""
+        config = model.config
+        return cls(
+            heads=config.num_attention_heads,
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            length=config.max_position_embeddings,
+            theta=float(config.rope_parameters["rope_theta"]),
+            eps=config.rms_norm_eps,
+        )
+
+    def losses(self, p: Mapping[str, Tensor], windows: Tensor) -> Tensor:
+        """Return the mean cross-entropy of each replica in nats per token, shape (R,).
+
+        Args:
+            p: parameters by the names of `LlamaForCausalLM`, each (R, ...).
+            windows: token numbers, shape (R, B, T + 1).
+        """
+        inputs, targets = windows[..., :-1], windows[..., 1:]
+        replicas, batch, length = inputs.shape
+        table = p["model.embed_tokens.weight"]
+        index = inputs.reshape(replicas, -1)
+        index = index + table.shape[1] * torch.arange(replicas).unsqueeze(1)
+        x = F.embedding(index, table.flatten(0, 1))  # (R, B T, D)
+        for layer in range(self.layers):
+            prefix = f"model.layers.{layer}."
+            h = self._norm(x, p[prefix + "input_layernorm.weight"])
+            x = x + self._attention(h, p, prefix + "self_attn.", (replicas, batch, length))
+            h = self._norm(x, p[prefix + "post_attention_layernorm.weight"])
+            gate = F.silu(h @ p[prefix + "mlp.gate_proj.weight"].mT)
+            up = h @ p[prefix + "mlp.up_proj.weight"].mT
+            x = x + (gate * up) @ p[prefix + "mlp.down_proj.weight"].mT
+        logits = self._norm(x, p["model.norm.weight"]) @ table.mT
+        flat = F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none")
+        return flat.view(replicas, -1).mean(1)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), eps=self.eps) * weight.unsqueeze(1)
+
+    def _attention(
+        self, x: Tensor, p: Mapping[str, Tensor], prefix: str, shape: tuple[int, int, int]
+    ) -> Tensor:
+        replicas, batch, length = shape
+
+        def heads(name: str) -> Tensor:
+            y = x @ p[f"{prefix}{name}_proj.weight"].mT
+            return y.view(replicas * batch, length, self.heads, -1).transpose(1, 2)
+
+        cos, sin = self.cos[:length], self.sin[:length]
+        q, k = _rotated(heads("q"), cos, sin), _rotated(heads("k"), cos, sin)
+        mixed = F.scaled_dot_product_attention(q, k, heads("v"), is_causal=True)
+        return mixed.transpose(1, 2).reshape(x.shape) @ p[prefix + "o_proj.weight"].mT
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin

@@ -1,0 +1,98 @@
+"""The tables that README.md and docs/bench.md take from results/bench, as lists of lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent / "results" / "bench"
+
+
+def summary() -> dict:
+    """Return the committed summary of the benchmark."""
+    return json.loads((BENCH / "summary.json").read_text())
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None else f"{100 * share:+.{digits}f} %"
+
+
+def _name(rule: str, bench: dict) -> str:
+    kind = bench["rules"][rule]["kind"]
+    words = {"none": "no warm-up"}.get(rule, rule.replace("%", " %") if kind == "fixed" else rule)
+    return f"**{words} (default)**" if rule == bench["default_rule"] else words
+
+
+def _sorted(rules: dict) -> list[tuple[str, dict]]:
+    return sorted(rules.items(), key=lambda pair: (pair[1]["mean_regret"] is None, pair[1]["mean_regret"]))
+
+
+def rules_table(bench: dict) -> list[str]:
+    """One row per rule, the lowest mean regret first."""
+    lines = [
+        "| one rule for every set-up | kind | mean regret | worst | won or tied | diverged | extra cost | set-ups |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    kinds = {"fixed": "hand-tuned", "published": "published", "candidate": "ours"}
+    for rule, row in _sorted(bench["rules"]):
+        share = row["win_or_tie_share"]
+        lines.append(
+            f"| {_name(rule, bench)} | {kinds[row['kind']]} | {_percent(row['mean_regret'], 2)} "
+            f"| {_percent(row['worst_regret'])} | {'-' if share is None else f'{100 * share:.0f} %'} "
+            f"| {row['diverged']} | {100 * (row['overhead'] or 0.0):.2f} % | {row['n_setups']} |"
+        )
+    return lines
+
+
+def findings(bench: dict) -> list[str]:
+    """The verdict in sentences."""
+    from autowarmup.bench.verdict import headline, sentences
+
+    return [f"- {line}" for line in (headline(bench), *sentences(bench))]
+
+
+def columns_table(bench: dict) -> list[str]:
+    """The default and the best single length in every part of the core set."""
+    lines = [
+        "| part | set-ups | default: mean | worst | best single length | mean | worst |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, part in bench["by_column"].items():
+        rules = part["rules"]
+        default = rules.get(bench["default_rule"])
+        fixed = [pair for pair in _sorted(rules) if pair[1]["kind"] == "fixed"]
+        if default is None or not fixed or default["mean_regret"] is None:
+            continue
+        best, row = fixed[0]
+        words = {"none": "no warm-up"}.get(best, best.replace("%", " %"))
+        lines.append(
+            f"| {name} | {default['n_setups']} | {_percent(default['mean_regret'], 2)} "
+            f"| {_percent(default['worst_regret'])} | {words} | {_percent(row['mean_regret'], 2)} "
+            f"| {_percent(row['worst_regret'])} |"
+        )
+    return lines
+
+
+def robustness_table(bench: dict) -> list[str]:
+    """Every variation: the default, the old default, and the best single length."""
+    lines = ["| variation | rule | mean regret | worst | set-ups |", "|---|---|---|---|---|"]
+    for table in bench["robustness"]:
+        lines += [
+            f"| {row['variation']} | {row['rule'].replace('%', ' %')} "
+            f"| {_percent(row['mean_regret'], 2)} | {_percent(row['worst_regret'])} "
+            f"| {row['n_setups']} |"
+            for row in table["rows"]
+        ]
+    return lines
+
+
+def tried_table() -> list[str]:
+    """What was tried on the way, on the set-ups that it was tried on."""
+    tried = json.loads((BENCH / "tried.json").read_text())
+    lines = ["| candidate | mean regret | worst | set-ups |", "|---|---|---|---|"]
+    for row in tried["candidates"]:
+        lines.append(
+            f"| {row['about']} | {_percent(row['mean_regret'], 2)} "
+            f"| {_percent(row['worst_regret'])} | {row['n_setups']} |"
+        )
+    return lines
