@@ -4,13 +4,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= demo
 
-.PHONY: help demo test lint format study curvature benchmarks clean
+.PHONY: help demo test lint format study bench curvature benchmarks clean
 
 help:
 	@echo "make demo        set up, train small LLaMA models with adaptive and hand-tuned warm-up, draw demo/report.html"
 	@echo "make test        set up and run the tests"
 	@echo "make lint        ruff and pyright"
 	@echo "make study       the committed study again (about 1.5 hours on 2 cores; resumes where it stopped)"
+	@echo "make bench       the committed regret benchmark again (about 3 hours on 2 cores; resumes)"
 	@echo "make curvature   the committed curvature measurements again (about 1.5 hours on 2 cores)"
 	@echo "make benchmarks  the timings behind the README, as JSON in results/benchmarks"
 
@@ -38,6 +39,9 @@ format: $(READY)
 
 study: $(READY)
 	$(BIN)/autowarmup compare --recipe study --out results/study
+
+bench: $(READY)
+	$(BIN)/autowarmup bench --out results/bench
 
 curvature: $(READY)
 	$(BIN)/python tools/curvature_study.py

@@ -39,7 +39,7 @@ def test_the_loop_is_short_and_runs():
     before = model(names["loader"][0]).item()
     exec(code, names)
     assert names["scheduler"].state.step == 20
-    assert len(names["scheduler"].calibration) >= 1
+    assert names["scheduler"].factor > 0
     assert model(names["loader"][0]).item() < before
 
 
@@ -49,7 +49,7 @@ def test_the_tables_are_those_of_the_committed_results():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/curvature.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/curvature.md", "docs/bench.md"])
 def test_every_link_into_the_repository_exists(page):
     path = ROOT / page
     links = re.findall(r"\]\(([^)#]+)\)", path.read_text())

@@ -24,7 +24,9 @@ def _name(rule: str, bench: dict) -> str:
 
 
 def _sorted(rules: dict) -> list[tuple[str, dict]]:
-    return sorted(rules.items(), key=lambda pair: (pair[1]["mean_regret"] is None, pair[1]["mean_regret"]))
+    return sorted(
+        rules.items(), key=lambda pair: (pair[1]["mean_regret"] is None, pair[1]["mean_regret"])
+    )
 
 
 def rules_table(bench: dict) -> list[str]:
