@@ -32,15 +32,17 @@ def _sorted(rules: dict) -> list[tuple[str, dict]]:
 def rules_table(bench: dict) -> list[str]:
     """One row per rule, the lowest mean regret first."""
     lines = [
-        "| one rule for every set-up | kind | mean regret | worst | won or tied | diverged | extra cost | set-ups |",
+        "| one rule for every set-up | kind | mean regret | worst | won or tied | diverged "
+        "| extra cost | set-ups |",
         "|---|---|---|---|---|---|---|---|",
     ]
     kinds = {"fixed": "hand-tuned", "published": "published", "candidate": "ours"}
     for rule, row in _sorted(bench["rules"]):
         share = row["win_or_tie_share"]
+        won = "-" if share is None else f"{100 * share:.0f} %"
         lines.append(
             f"| {_name(rule, bench)} | {kinds[row['kind']]} | {_percent(row['mean_regret'], 2)} "
-            f"| {_percent(row['worst_regret'])} | {'-' if share is None else f'{100 * share:.0f} %'} "
+            f"| {_percent(row['worst_regret'])} | {won} "
             f"| {row['diverged']} | {100 * (row['overhead'] or 0.0):.2f} % | {row['n_setups']} |"
         )
     return lines

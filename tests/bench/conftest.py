@@ -88,7 +88,7 @@ def core_records() -> list[Record]:
             for seed in (0, 1):
                 loss = 1.6 + 0.1 * seed + 0.012 * math.log(length / wanted) ** 2
                 loss += noise.gauss(0.0, 0.006)
-                wild = setup.optimizer == "sgd" and setup.lr >= 4.0 and rule == "none"
+                wild = setup.optimizer == "sgd" and setup.lr >= 2.0 and rule == "none"
                 record = bench_record(
                     rule, None if wild else loss, seed, setup=setup, length=length
                 )

@@ -198,7 +198,7 @@ def test_workers_must_be_positive(tmp_path: Path) -> None:
 def test_the_display_names_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "mixed", progress=True)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Muon 0.006, adaptive flat, measured start, seed 0 validation loss 2.0060" in printed
+    assert "Muon 0.006, adaptive watched, seed 0 validation loss 2.0060" in printed
     assert "failed: expected a smaller rate, got 9" in printed
     run(tmp_path, "good", progress=True)
     assert "5 of 6 runs were there already" in capsys.readouterr().out

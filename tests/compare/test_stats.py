@@ -101,7 +101,15 @@ def test_unfinished_grids_compare_the_seeds_that_all_rules_have() -> None:
 def test_a_setup_without_its_hand_tuned_runs_is_not_judged() -> None:
     planned = expand(GRIDS["smoke"])
     stored = [
-        record(c["warmup"], 2.0, optimizer=c["optimizer"], lr=c["lr"], steps=6) for c in planned[:4]
+        record(
+            c["warmup"],
+            2.0,
+            optimizer=c["optimizer"],
+            lr=c["lr"],
+            steps=6,
+            peak=c.get("peak", "flat"),
+        )  # fmt: skip
+        for c in planned[:4]
     ]
     summary = summarise(stored, planned=planned)
     assert summary["runs"]["expected"] == 6
