@@ -108,7 +108,7 @@ def test_a_setup_without_its_hand_tuned_runs_is_not_judged() -> None:
             lr=c["lr"],
             steps=6,
             peak=c.get("peak", "flat"),
-        )  # fmt: skip
+        )
         for c in planned[:4]
     ]
     summary = summarise(stored, planned=planned)
