@@ -1,4 +1,4 @@
-"""Best peak rates: `results/bench/sweep.json` is where they come from."""
+"""Best peak rates, from the sweep whose runs are in `results/bench/runs`."""
 
 from __future__ import annotations
 
