@@ -30,7 +30,7 @@ def quiet(config, out, **options):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_adaptive_record(micro, tmp_path, optimizer):
-    config = TrainConfig(optimizer=optimizer, lr=0.2, **micro)
+    config = TrainConfig(optimizer=optimizer, lr=0.2, peak="flat", **micro)
     result = quiet(config, tmp_path / "run")
     assert set(result) == KEYS
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
@@ -254,7 +254,7 @@ def test_lower_bound_above_the_first_loss(micro, tmp_path):
 
 
 def test_a_run_that_never_got_going_leaves_its_directory_free(micro, tmp_path):
-    impossible = TrainConfig(optimizer="lion", lower_bound=99.0, **micro)
+    impossible = TrainConfig(optimizer="lion", lower_bound=99.0, peak="flat", **micro)
     with pytest.raises(ValueError, match="lower_bound must lie below the first loss"):
         quiet(impossible, tmp_path / "run")
     record = quiet(TrainConfig(optimizer="lion", **micro), tmp_path / "run")
