@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean, median
 
+FAR = 0.05
+"""Gains of the default above this are the far too high rates, which carry its mean."""
 BENCH = Path(__file__).resolve().parent.parent / "results" / "bench"
 
 
@@ -98,5 +101,36 @@ def tried_table() -> list[str]:
         lines.append(
             f"| {row['about']} | {_percent(row['mean_regret'], 2)} "
             f"| {_percent(row['worst_regret'])} | {row['n_setups']} |"
+        )
+    return lines
+
+
+def held_out_table(bench: dict) -> list[str]:
+    """Every rule on the set-ups that no constant of the default was chosen on."""
+    tried = json.loads((BENCH / "tried.json").read_text())["runs"]
+    seen = {json.dumps(run["setup"], sort_keys=True) for run in tried}
+    groups = {"chosen on": [], "held out": [], "not far too high": []}
+    for setup in bench["setups"]:
+        known = json.dumps(setup["setup"], sort_keys=True) in seen
+        groups["chosen on" if known else "held out"].append(setup["regrets"])
+        if setup["regrets"][bench["default_rule"]] > -FAR:
+            groups["not far too high"].append(setup["regrets"])
+    counts = {name: len(each) for name, each in groups.items()}
+    lines = [
+        f"| rule | all {len(bench['setups'])}: median | {counts['chosen on']} chosen on: mean "
+        f"| worst | {counts['held out']} held out: mean | worst "
+        f"| {counts['not far too high']} without the largest gains: mean |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for rule, _ in _sorted(bench["rules"]):
+        columns = {
+            name: [r[rule] for r in each if r[rule] is not None] for name, each in groups.items()
+        }
+        every = columns["chosen on"] + columns["held out"]
+        lines.append(
+            f"| {_name(rule, bench)} | {_percent(median(every), 2)} "
+            f"| {_percent(fmean(columns['chosen on']), 2)} | {_percent(max(columns['chosen on']))} "
+            f"| {_percent(fmean(columns['held out']), 2)} | {_percent(max(columns['held out']))} "
+            f"| {_percent(fmean(columns['not far too high']), 2)} |"
         )
     return lines

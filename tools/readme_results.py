@@ -289,6 +289,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
         },
         ROOT / "docs" / "bench.md": {
             "rules": bench_results.rules_table(bench),
+            "held_out": bench_results.held_out_table(bench),
             "columns": bench_results.columns_table(bench),
             "robustness": bench_results.robustness_table(bench),
             "tried": bench_results.tried_table(),

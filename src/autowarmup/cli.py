@@ -179,6 +179,9 @@ def bench(out: Path, set: str = "core", workers: int | None = None, draw: bool =
     if not draw:
         sentence, missing = run_bench(out, set, workers=workers, command=_command())
         print(sentence)
+    if not draw and not (out / "runs").exists():
+        print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
+        return 1 if missing else 0
     draw_bench(out)
     print(f"Open {out / 'bench.html'} in a browser.")
     return 1 if missing else 0

@@ -54,7 +54,7 @@ def redraw(out: str | Path) -> dict[str, Any]:
         ValueError: nothing is stored in `out`.
     """
     out = Path(out)
-    planned = {plan.key for name in ("core", "smoke") for plan in SETS[name]()}
+    planned = {plan.key for name in ("core", "extended", "smoke") for plan in SETS[name]()}
     stored = [record for record in read_records(out) if key_of(record) in planned]
     if not stored:
         raise ValueError(f"{out}: expected records of the benchmark in runs/, got none")
