@@ -30,7 +30,7 @@ _FORMAT = "autowarmup-scheduler-2"
 class AdaptiveWarmup(LRScheduler):
     """Warm-up that follows the loss, then a decay over the steps that remain.
 
-    With the default rule, "watched", the rate rises over 40 % of the run, steeply at first, and
+    With the default rule, "watched", the rate rises over 45 % of the run, steeply at first, and
     goes back where the loss stops falling: a peak rate that is too high is never reached. What it
     rests on is in docs/bench.md.
 
@@ -68,7 +68,7 @@ class AdaptiveWarmup(LRScheduler):
         >>> optimizer = torch.optim.SGD([weight], lr=0.5)
         >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100)
         >>> round(scheduler.get_last_lr()[0], 3)
-        0.079
+        0.035
         >>> for loss in [4.0, 3.0, 2.0, 1.0, 1.0, 1.0]:
         ...     optimizer.step()
         ...     scheduler.step(loss)

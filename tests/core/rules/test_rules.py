@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -208,11 +209,21 @@ def test_autowu_turns_its_patience_after_the_minimum(total: int, turn: int) -> N
         smoothed.append(average / (1 - SMOOTHING ** (k + 1)))
     lowest = min(range(total), key=smoothed.__getitem__)
     assert turn < lowest < GROWTH * total
-    end = lowest + max(5, math.ceil(PATIENCE * total)) + 1
-    assert held[-1].warmup_end_step == end < GROWTH * total
+    earliest = lowest + max(5, math.ceil(PATIENCE * total)) + 1
+    end = held[-1].warmup_end_step
+    # After its patience it waits until the rise is more than noise could be.
+    assert end is not None
+    assert earliest <= end < GROWTH * total
     assert held[end].factor == held[lowest].factor < held[end - 1].factor
     after = [state.factor for state in held[end:total]]
     assert after == sorted(after, reverse=True)
+
+
+def test_noise_alone_does_not_turn_autowu() -> None:
+    noise = random.Random(0)
+    losses = [5.0 - 0.0005 * k + noise.gauss(0.0, 0.1) for k in range(400)]
+    held = states(rule_by_name("autowu"), losses, config_of(400))
+    assert held[-1].warmup_end_step == GROWTH * 400
 
 
 @pytest.mark.parametrize("name", ["best", "", "linear 3%", "1.5", 0, 1.0, -0.5, "nan", "Watched"])

@@ -2,7 +2,8 @@
 
 Written from the description in arXiv 2107.05855: no peak rate is given; the rate starts far too
 small, and the place where the loss turns is taken as the end of warm-up. Their Gaussian-process
-smoothing with a test of the minimum is replaced by an exponential average and a patience.
+smoothing is replaced by an exponential average, their test of the minimum at 95 % by the standard
+error of that average, after a patience.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from autowarmup.core.rules.base import Rule, RuleState, Seen
 FIRST, LAST, GROWTH = 1e-3, 10.0, 0.5
 """From lr / 1000 to 10 lr over half the run, if nothing stops it."""
 SMOOTHING, PATIENCE = 0.95, 0.02
-"""Of the loss; and the share of the run without a new minimum that ends the growth."""
+"""Of the loss; and the least share of the run without a new minimum that ends the growth."""
+CONFIDENCE = 4.0
+"""Standard errors of the smoothed loss by which it must lie above its minimum.
+
+More than the 1.6 of a single test at 95 %: the minimum is the lowest of many noisy values.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class AutoWUState(RuleState):
     Attributes:
         average: smoothed loss, not corrected for its start.
         weight: what corrects it.
+        square: smoothed square of the distance of a loss from its average, corrected alike.
         lowest: least smoothed loss so far, `None` before the first.
         lowest_step: the update that it was seen at.
         end: index of the first update of the decay.
@@ -34,6 +41,7 @@ class AutoWUState(RuleState):
 
     average: float = 0.0
     weight: float = 0.0
+    square: float = 0.0
     lowest: float | None = None
     lowest_step: int = 0
     end: int | None = None
@@ -75,14 +83,19 @@ def autowu() -> Rule:
             return replace(state, step=after)
         average = SMOOTHING * state.average + (1 - SMOOTHING) * loss
         weight = SMOOTHING * state.weight + (1 - SMOOTHING)
+        square = SMOOTHING * state.square + (1 - SMOOTHING) * (loss - average / weight) ** 2
+        error = math.sqrt(square / weight * (1 - SMOOTHING) / (1 + SMOOTHING))
         lowest, lowest_step = state.lowest, state.lowest_step
         if lowest is None or average / weight < lowest:
             lowest, lowest_step = average / weight, here
         end, peak = None, state.peak
-        turned = here - lowest_step >= max(5, PATIENCE * total) or after >= GROWTH * total
-        if turned and after < total:  # a decay needs an update
+        risen = average / weight > lowest + CONFIDENCE * error
+        turned = risen and here - lowest_step >= max(5, PATIENCE * total)
+        if (turned or after >= GROWTH * total) and after < total:  # a decay needs an update
             end, peak = after, grown(lowest_step, total)
-        return AutoWUState(state.config, after, average, weight, lowest, lowest_step, end, peak)
+        return AutoWUState(
+            state.config, after, average, weight, square, lowest, lowest_step, end, peak
+        )
 
     about = "the rate grows exponentially until the smoothed loss stops falling"
     return Rule("autowu", "published", about, AutoWUState, step, AutoWUState.from_dict)

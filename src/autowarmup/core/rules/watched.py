@@ -1,12 +1,12 @@
 """The watched ramp: long, steep at first, and never on while the loss does not fall.
 
-Two observations stand behind it (docs/bench.md). First, a ramp over 40 % of the run is at or near
-the best for sign updates and Adam at every rate tried, and costs the others little if it is steep
-at first: the square root of the time. Second, a peak rate that is too high shows while the rate
-still rises: the loss stalls, far above where a lower rate would take it. So the gap is looked at
-ten times during these 40 %. While it falls, the rate rises; where it has fallen by less than 3 %
-over two looks, which are 8 % of the run, the rate goes back in proportion to what is missing. The
-decay then starts from wherever the rate is.
+Two observations stand behind it (docs/bench.md). First, a ramp over almost half of the run is at or
+near the best for sign updates and Adam at every rate tried, and costs the others little if it is
+steep at first: a power of the time below 1. Second, a peak rate that is too high shows while the
+rate still rises: the loss stalls, far above where a lower rate would take it. So the gap is looked
+at ten times on the way. While it falls, the rate rises; where it has fallen by less than 3 % over
+two looks, which are 9 % of the run, the rate goes back in proportion to what is missing. The decay
+then starts from wherever the rate is.
 
 It needs the loss alone: no pass, no memory, nothing about the optimizer, no unit of the loss.
 """
@@ -36,8 +36,8 @@ class Watch:
         most: largest factor by which one look lowers the rate.
     """
 
-    share: float = 0.4
-    power: float = 0.5
+    share: float = 0.45
+    power: float = 0.7
     looks: int = 10
     apart: int = 2
     least: float = 0.03
