@@ -56,6 +56,10 @@ class LossBuffer:
             total = total.item()
         return total / count
 
+    def clear(self) -> None:
+        """Forget what was added since the last `take`."""
+        self._sum, self._count = 0.0, 0
+
     def state_dict(self) -> dict[str, Any]:
         """Return what was added since the last `take`, as plain numbers."""
         return {"sum": float(self._sum), "count": self._count}

@@ -41,7 +41,8 @@ class AdaptiveWarmup(LRScheduler):
     completed linearly within 3 % of the run. `calibrate` measures `div` for them.
 
     Call `step(loss)` after each `optimizer.step()`; with several micro-batches call `observe(loss)`
-    for each and then `step()`. Without an optimizer step since the last one `step` does nothing.
+    for each and then `step()`. Without an optimizer step since the last one `step` sets
+    nothing and drops the losses seen since: mixed precision threw that update away.
 
     Args:
         optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
@@ -138,6 +139,7 @@ class AdaptiveWarmup(LRScheduler):
             metrics: the same, under the name that torch uses for losses.
         """
         if not self._updated:
+            self._losses.clear()  # of an update that was thrown away
             return
         self._updated = False
         given = metrics if loss is None else loss
