@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -112,7 +112,7 @@ class PlainLoop(Host):
     """`optimizer.step()`, then `scheduler.step(loss)`."""
 
     name = "plain torch loop"
-    own: dict[str, Any] = {}
+    own: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
         self.optimizers = self.build()
@@ -181,6 +181,40 @@ class MicroBatches(PlainLoop):
         self.scheduler.step()
 
 
+class UnequalMicroBatches(PlainLoop):
+    """Micro-batches of 3 samples, 1 sample and none, whose loss is 0 / 0."""
+
+    name = "unequal micro-batches"
+    tolerance = 1e-12
+
+    def tell(self, loss: float | None) -> None:
+        if loss is not None:
+            self.scheduler.observe(torch.tensor(loss - 0.25, dtype=torch.float64), weight=3)
+            self.scheduler.observe(loss + 0.75, weight=torch.tensor(1))
+            self.scheduler.observe(math.nan, weight=0)
+        self.scheduler.step()
+
+
+class LateLoss(PlainLoop):
+    """The way of an accelerator: tensors are never read where they lie, the rate is one late."""
+
+    name = "loss one update late"
+    lag = 1
+    own: ClassVar[dict[str, Any]] = {"lag": 1}
+
+    def tell(self, loss: float | None) -> None:
+        given = None if loss is None else torch.tensor(loss, dtype=torch.float64)
+        self.scheduler.step(given)
+
+
+class LateMicroBatches(UnequalMicroBatches):
+    """The same with micro-batches, three updates late."""
+
+    name = "micro-batches three updates late"
+    lag = 3
+    own: ClassVar[dict[str, Any]] = {"lag": 3}
+
+
 class SeveralOptimizers(PlainLoop):
     """Muon beside AdamW as two objects, the second with two groups."""
 
@@ -193,4 +227,13 @@ class SeveralOptimizers(PlainLoop):
         return [torch.optim.Muon([hidden], lr=self.peaks[0]), torch.optim.AdamW(groups)]
 
 
-HOSTS: list[Callable[..., Host]] = [Core, PlainLoop, TensorRate, MicroBatches, SeveralOptimizers]
+HOSTS: list[Callable[..., Host]] = [
+    Core,
+    PlainLoop,
+    TensorRate,
+    MicroBatches,
+    UnequalMicroBatches,
+    LateLoss,
+    LateMicroBatches,
+    SeveralOptimizers,
+]
