@@ -116,6 +116,15 @@ def test_nothing_is_gathered_after_warmup_or_for_a_rule_that_reads_no_loss(world
 
 
 @every_world
+def test_every_rank_measures_the_same_first_rate(worlds, world):
+    first, *others = (facts["calibrated"] for facts in worlds[world])
+    assert all(facts == first for facts in others)
+    assert all(div > 1 and len(probes) == 11 for div, probes, _ in first)
+    # the batch is the same, cut by rank: only rank-local trial steps make a difference
+    assert first[1][0] > 3 * first[0][0]
+
+
+@every_world
 @pytest.mark.parametrize("first", ["scheduler", "optimizer"])
 def test_a_sharded_run_resumes_bit_for_bit(worlds, world, first):
     for facts in worlds[world]:

@@ -144,6 +144,16 @@ def agreements() -> dict[str, Any]:
     }
 
 
+def calibrated(lr: float) -> list[Any]:
+    """Measure the first rate together; also with gradients that nobody has averaged yet."""
+    model, rank, world = build(), dist.get_rank(), dist.get_world_size()
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    scheduler = AdaptiveWarmup(optimizer, STEPS, peak="flat")
+    inputs, targets = (each[rank::world] for each in batch(0))
+    scheduler.calibrate(lambda: nn.functional.cross_entropy(model(inputs), targets))
+    return [scheduler.div, scheduler.calibration, scheduler.get_last_lr()]
+
+
 def stops() -> dict[str, Any]:
     """When is anything gathered?"""
     seen: dict[str, Any] = {}
@@ -189,6 +199,7 @@ def main(out: Path, other: Path | None) -> None:
     facts["late"] = Run("ddp", lag=1).train(0, STEPS).facts()
     facts["drift"] = Run("ddp", process_group=False).train(0, STEPS).facts()
     facts["agreements"], facts["stops"] = agreements(), stops()
+    facts["calibrated"] = [calibrated(3.0), calibrated(30.0)]
     run = Run("fsdp2", peak=0.3).train(0, CUT)
     save(run, out / "shards")
     facts["never stopped"] = run.train(CUT, STEPS).facts()

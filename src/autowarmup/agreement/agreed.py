@@ -122,6 +122,13 @@ class Agreement:
             agreed([part for part, _ in rows], self.reduce), all(skipped for _, skipped in rows)
         )
 
+    def average(self, numbers: list[float]) -> list[float]:
+        """Return the mean of each number over all processes; waits for all of them."""
+        if self.group is None:
+            return list(numbers)
+        rows = self.group.gather_numbers(numbers)
+        return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+
     def state_dict(self) -> dict[str, Any]:
         """Return plain numbers; waits for what is on the way."""
         return {
