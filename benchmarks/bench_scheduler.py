@@ -46,7 +46,7 @@ def test_adaptive(benchmark, phase, kind):
 
     def run():
         for _ in range(STEPS):
-            scheduler._updated = True  # what the hook of optimizer.step() does
+            scheduler._updates._happened = True  # what the hook of optimizer.step() does
             scheduler.step(loss)
 
     benchmark.pedantic(run, rounds=15, warmup_rounds=2)

@@ -17,6 +17,8 @@ ROOMS = (
     "remember",
     "measured_start",
     "agreement",
+    "rates",
+    "updates",
     "scheduler",
     "norms",
     "measure",

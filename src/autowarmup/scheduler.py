@@ -16,15 +16,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from autowarmup.agreement import LossBuffer
+from autowarmup.agreement import Agreement, Part
 from autowarmup.core.config import ScheduleConfig
 from autowarmup.core.rules import DEFAULT_RULE, NEEDS_KAPPA, Rule, Seen, rule_by_name
 from autowarmup.core.status import Status
 from autowarmup.kinds import beta_of, kappa_of
 from autowarmup.measured_start import measure_start
+from autowarmup.rates import as_list, on_accelerator, peaks_of, write
 from autowarmup.records import History, Trace
+from autowarmup.updates import Updates
 
-_FORMAT = "autowarmup-scheduler-2"
+_FORMAT = "autowarmup-scheduler-3"
+_EARLIER = "autowarmup-scheduler-2"
 
 
 class AdaptiveWarmup(LRScheduler):
@@ -41,7 +44,13 @@ class AdaptiveWarmup(LRScheduler):
     completed linearly within 3 % of the run. `calibrate` measures `div` for them.
 
     Call `step(loss)` after each `optimizer.step()`; with several micro-batches call `observe(loss)`
-    for each and then `step()`. Without an optimizer step since the last one `step` does nothing.
+    for each and then `step()`. Without an optimizer step since the last one, or if a fused
+    optimizer skipped it, `step` sets nothing and drops the losses seen since: mixed precision threw
+    that update away.
+
+    In several processes (torch.distributed) every process tells its own losses and all hold the
+    same rate bit for bit: the mean over micro-batches and processes decides, and a loss that is
+    not finite in one process is not finite for all. Nothing is gathered once warm-up is over.
 
     Args:
         optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
@@ -58,9 +67,19 @@ class AdaptiveWarmup(LRScheduler):
         max_fraction: cap on the share of the run that the law of the gap may take.
         smoothing: factor of the exponential average of the gap, in [0, 1).
         kappa: for "accurate" and "published"; derived from the optimizer where it is not given.
+        process_group: the processes whose losses are averaged: `None` for all of them if
+            torch.distributed is initialised, a process group or a device mesh of one dimension, or
+            `False` if the losses given are the same in every process already.
+        reduce: how the losses of micro-batches and processes become one: "mean" (weighted),
+            "sum", "mean_of_sums" (sums over micro-batches, mean over processes), or a callable
+            that gets a list of `autowarmup.agreement.Part`, one per process that has a loss.
+        lag: updates by which the loss reaches the rate late. 0 waits for it; with 1 it is copied
+            beside the training and nothing waits. By default 1 if parameters are on an
+            accelerator, else 0. The first `lag` updates count as having no loss.
 
     Raises:
-        ValueError: an argument out of its range, or, at the first loss, a `lower_bound` above it.
+        ValueError: an argument out of its range, a parameter group without "lr", or, at the first
+            loss, a `lower_bound` above it.
 
     Example:
         >>> import torch
@@ -89,8 +108,13 @@ class AdaptiveWarmup(LRScheduler):
         max_fraction: float = 0.25,
         smoothing: float = 0.9,
         kappa: float | None = None,
+        process_group: Any = None,
+        reduce: str | Callable[[Sequence[Part]], float] = "mean",
+        lag: int | None = None,
     ) -> None:
-        self.optimizers = _as_list(optimizer)
+        self.optimizers = as_list(optimizer)
+        if lag is None:
+            lag = int(on_accelerator(self.optimizers))
         self.rule: Rule = rule_by_name(peak)
         if kappa is None and self.rule.name in NEEDS_KAPPA:
             kappa = kappa_of(self.optimizers)
@@ -106,29 +130,35 @@ class AdaptiveWarmup(LRScheduler):
             beta=beta_of(self.optimizers),
         )
         self.state: Any = self.rule.init(config)
-        self.peak_lrs: list[list[float]] = [
-            [float(group["lr"]) for group in o.param_groups] for o in self.optimizers
-        ]
+        self.peak_lrs: list[list[float]] = peaks_of(self.optimizers)
         self.calibration: list[tuple[float, float]] = []
-        self._losses = LossBuffer()
+        self.agreement = Agreement(process_group, reduce, lag)
         self._history = History(most=2048)
-        self._updated = False
+        self._status: Status | None = None
         self._fed = False
         super().__init__(self.optimizers[0])
-        for each in self.optimizers:
-            each.register_step_post_hook(self._note_update)
+        self._updates = Updates(self.optimizers, waits=self.agreement.lag == 0)
 
     # -- what training tells -------------------------------------------------------------------
 
-    def observe(self, loss: float | Tensor) -> None:
+    def observe(self, loss: float | Tensor, weight: float | Tensor = 1.0) -> None:
         """Take in the loss of one micro-batch; `step` uses the mean since the last update.
 
-        A tensor stays on its device: nothing waits for it here.
+        Args:
+            loss: mean loss over the micro-batch. A tensor on an accelerator stays there: nothing
+                waits for it.
+            weight: its share of the mean where micro-batches differ in size: number of samples or
+                tokens. An empty one, of weight 0, counts for nothing whatever its loss.
         """
-        self._losses.add(loss)
+        self.agreement.buffer.add(loss, weight)
 
     def step(  # pyright: ignore[reportIncompatibleMethodOverride] - torch's own `epoch` is deprecated
-        self, loss: float | Tensor | None = None, *, metrics: float | Tensor | None = None
+        self,
+        loss: float | Tensor | None = None,
+        *,
+        metrics: float | Tensor | None = None,
+        weight: float | Tensor = 1.0,
+        updated: bool | None = None,
     ) -> None:
         """Advance by one optimizer step and set the rates of the next one.
 
@@ -136,12 +166,25 @@ class AdaptiveWarmup(LRScheduler):
             loss: loss of the batch that the optimizer just stepped on; `None` where `observe` was
                 given the micro-batches.
             metrics: the same, under the name that torch uses for losses.
+            weight: as in `observe`.
+            updated: whether the optimizer stepped, where the caller knows better than its hooks: a
+                replayed CUDA graph calls none (`True`), a host may know that an update was
+                thrown away (`False`).
         """
-        if not self._updated:
+        happened, overflow = self._updates.take(updated)
+        if not happened:
+            self.agreement.buffer.clear()  # of an update that was thrown away
             return
-        self._updated = False
+        needed = self.state.phase == "warmup" and self.rule.reads_loss
         given = metrics if loss is None else loss
-        self._advance(self._losses.take(given, needed=self.state.phase == "warmup"))
+        seen, skipped = self.agreement.next(given, weight, needed=needed, overflow=overflow)
+        if not skipped:
+            self._advance(seen)
+
+    def skip(self) -> None:
+        """Forget the losses since the last update, and the update if there was one."""
+        self._updates.set(False)
+        self.agreement.buffer.clear()
 
     def calibrate(
         self,
@@ -172,10 +215,10 @@ class AdaptiveWarmup(LRScheduler):
         """
         if c is None:
             c = self.rule.c
-        if self.state.step > 0 or self._updated:
+        if self.state.step > 0 or self._updates.happened:
             raise ValueError(
                 "calibrate measures the first update: expected a call before it, "
-                f"got one after {self.state.step + self._updated}"
+                f"got one after {self.state.step + self._updates.happened}"
             )
         if c is None:
             return self.div
@@ -183,7 +226,7 @@ class AdaptiveWarmup(LRScheduler):
         try:
             start = measure_start(self.optimizers, self.peak_lrs, closure, c=c, model=model)
         finally:
-            self._updated = False  # the trial steps were taken back
+            self._updates.set(False)  # the trial steps were taken back
             self._write(self.state.factor)
         config = self.state.config
         if not start.loss > config.lower_bound:
@@ -213,7 +256,7 @@ class AdaptiveWarmup(LRScheduler):
     @property
     def status(self) -> Status:
         """What happened at the last step; its value is a sentence."""
-        return self.state.status
+        return self._status or self.state.status
 
     @property
     def factor(self) -> float:
@@ -234,7 +277,9 @@ class AdaptiveWarmup(LRScheduler):
     def trace(self) -> Trace:
         """Steps so far (rate, loss, gap), thinned evenly once there are more than 2,048.
 
-        The loss is NaN where none was read: after warm-up a loss on an accelerator is left there.
+        The loss is the one that the schedule went by at that step: with a lag that of an earlier
+        update, and NaN where none was read. After warm-up a loss on an accelerator is left there,
+        and processes no longer tell each other theirs.
         """
         return self._history.trace
 
@@ -260,16 +305,21 @@ class AdaptiveWarmup(LRScheduler):
     # -- saving --------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the whole state as plain numbers, strings and lists."""
+        """Return the whole state as plain numbers, strings and lists.
+
+        It is the same in every process when taken after `step`: losses of micro-batches that wait
+        for their update are the process's own.
+        """
         return {
             "format": _FORMAT,
             "rule": self.rule.name,
             "schedule": self.state.to_dict(),
             "peak_lrs": [list(peaks) for peaks in self.peak_lrs],
             "calibration": [list(probe) for probe in self.calibration],
-            "losses": self._losses.state_dict(),
+            "agreement": self.agreement.state_dict(),
             "history": self._history.state_dict(),
-            "updated": self._updated,
+            "status": self.status.name,
+            "updated": self._updates.happened,
             "fed": self._fed,
         }
 
@@ -279,6 +329,8 @@ class AdaptiveWarmup(LRScheduler):
         Raises:
             ValueError: not a state of this class, or one for other parameter groups.
         """
+        if state_dict.get("format") == _EARLIER:
+            state_dict = _upgraded(state_dict, self.agreement.lag)
         if state_dict.get("format") != _FORMAT:
             raise ValueError(
                 f"expected a state_dict of AdaptiveWarmup (format {_FORMAT!r}), "
@@ -295,9 +347,11 @@ class AdaptiveWarmup(LRScheduler):
         self.state = self.rule.load(state_dict["schedule"])
         self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
-        self._losses.load_state_dict(state_dict["losses"])
+        self.agreement.load_state_dict(state_dict["agreement"])
         self._history.load_state_dict(state_dict["history"])
-        self._updated = state_dict["updated"]
+        self._status = Status[state_dict["status"]]
+        self._updates.set(state_dict["updated"])
+        self._updates.waits = self.agreement.lag == 0
         self._fed = state_dict["fed"]
         self._write(self.state.factor)
 
@@ -311,13 +365,16 @@ class AdaptiveWarmup(LRScheduler):
                 group["initial_lr"] = peak
         self._write(self.state.factor)
 
-    def _note_update(self, *_: Any) -> None:
-        self._updated = True
-
     def _advance(self, loss: float | None) -> None:
         before = self.state
         self.state = self.rule.step(before, Seen(loss))
         factor, status = self.state.factor, self.state.status
+        if status is Status.WARMING and self.rule.reads_loss:  # rules know no events of their own
+            if loss is None:
+                status = Status.NO_LOSS
+            elif not math.isfinite(loss):
+                status = Status.NON_FINITE
+        self._status = status
         self._fed = self._fed or (loss is not None and math.isfinite(loss))
         over = before.phase == "warmup" and self.state.phase != "warmup"
         if (over or status is Status.CAP_REACHED) and self.rule.reads_loss and not self._fed:
@@ -339,27 +396,17 @@ class AdaptiveWarmup(LRScheduler):
         self._write(factor)
 
     def _write(self, factor: float) -> None:
-        for optimizer, peaks in zip(self.optimizers, self.peak_lrs, strict=True):
-            groups = optimizer.param_groups
-            while len(peaks) < len(groups):  # add_param_group since: its own lr is its peak
-                added = groups[len(peaks)]
-                peaks.append(float(added["lr"]))
-                added["initial_lr"] = peaks[-1]
-            for group, peak in zip(groups, peaks, strict=True):
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(peak * factor)  # the same object: torch.compile relies on it
-                else:
-                    group["lr"] = peak * factor
+        write(self.optimizers, self.peak_lrs, factor)
         self.last_epoch = self.state.step
 
 
-def _as_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    for each in optimizers:
-        if not isinstance(each, Optimizer):
-            raise ValueError(
-                f"expected a torch optimizer or a list of them, got {type(each).__name__}"
-            )
-    if not optimizers:
-        raise ValueError("expected at least one optimizer, got an empty list")
-    return optimizers
+def _upgraded(state: dict[str, Any], lag: int) -> dict[str, Any]:
+    """Return a state of the format before, which knew no weights, lag or event, as one of today."""
+    losses, rule = state["losses"], rule_by_name(state["rule"])
+    buffer = {"total": losses["sum"], "weight": float(losses["count"]), "batches": losses["count"]}
+    return {
+        **state,
+        "format": _FORMAT,
+        "agreement": {"lag": lag, "buffer": buffer, "pending": []},
+        "status": rule.load(state["schedule"]).status.name,
+    }

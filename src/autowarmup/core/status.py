@@ -13,7 +13,7 @@ class Status(enum.Enum):
     """
 
     WARMING = "warming up: the rate follows the gap"
-    NO_LOSS = "warming up without a loss: nobody gave one, so the rate stays where it is"
+    NO_LOSS = "warming up without a loss: none has arrived"
     PEAK_REACHED = "warm-up ended: the smoothed gap reached the peak gap"
     CAP_REACHED = "warm-up used up its share of the run: the ramp is being completed linearly"
     CAP_COMPLETED = "warm-up ended: the ramp that followed the cap is complete"

@@ -1,0 +1,115 @@
+"""The losses of one update, summed where they lie."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autowarmup.agreement.reduction import Part
+
+
+class LossBuffer:
+    """Sums weight times loss over the micro-batches of one update.
+
+    A loss on the CPU is read at once unless `stays` is set; one on an accelerator stays there, in
+    float64 where the device has it, and nothing waits for it.
+
+    Args:
+        stays: leave tensors on the CPU where they are, too.
+
+    Example:
+        >>> buffer = LossBuffer()
+        >>> buffer.add(4.0)
+        >>> buffer.add(3.0, weight=3.0)
+        >>> buffer.known
+        Part(total=13.0, weight=4.0, batches=2.0)
+    """
+
+    def __init__(self, *, stays: bool = False) -> None:
+        self.stays = stays
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.known = Part()
+        self.total: Tensor | None = None
+        self.weight: Tensor | None = None
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where a part of the sums lies that the host does not know, or `None`."""
+        return None if self.total is None else self.total.device
+
+    def add(self, loss: float | Tensor, weight: float | Tensor = 1.0) -> None:
+        """Take in a scalar loss; a tensor loses its graph.
+
+        Raises:
+            ValueError: a loss of more than one element, or a weight that is negative or no number.
+        """
+        if isinstance(loss, Tensor):
+            loss = self._scalar(loss, "loss")
+        if isinstance(weight, Tensor):
+            weight = self._scalar(weight, "weight")
+        if not isinstance(weight, Tensor) and not 0.0 <= weight < math.inf:
+            raise ValueError(f"expected weight to be a finite number >= 0, got {weight}")
+        if isinstance(loss, Tensor) or isinstance(weight, Tensor):
+            self._add_there(loss, weight)
+            return
+        known = self.known
+        # An empty micro-batch has weight 0 and often a loss of 0 / 0.
+        part = float(loss) * weight if weight else 0.0
+        self.known = Part(known.total + part, known.weight + weight, known.batches + 1)
+
+    def _scalar(self, value: Tensor, what: str) -> float | Tensor:
+        if value.numel() != 1:
+            raise ValueError(
+                f"expected a scalar {what}, got a tensor of shape {tuple(value.shape)}"
+            )
+        if value.is_cpu and not self.stays:
+            return value.item()
+        return value.detach().reshape(())
+
+    @torch.no_grad()
+    def _add_there(self, loss: float | Tensor, weight: float | Tensor) -> None:
+        if self.total is None:
+            devices = [each.device for each in (loss, weight) if isinstance(each, Tensor)]
+            device = next((each for each in devices if each.type != "cpu"), devices[0])
+            self.total = torch.zeros((), dtype=widest(device), device=device)
+        known = self.known
+        if isinstance(weight, Tensor):
+            if self.weight is None:
+                self.weight = torch.zeros_like(self.total)
+            weight = weight.to(self.total)  # a product in the type of the loss would be rounded
+            self.weight.add_(weight)
+            self.total.add_(torch.where(weight > 0, weight * loss, 0.0))
+            self.known = known._replace(batches=known.batches + 1)
+            return
+        if weight:
+            self.total.add_(loss, alpha=weight)
+        self.known = known._replace(weight=known.weight + weight, batches=known.batches + 1)
+
+    def read(self) -> Part:
+        """Return the sums as numbers; waits for the device where a part of them lies there."""
+        total, weight, count = self.known
+        if self.total is not None:
+            total += self.total.item()
+        if self.weight is not None:
+            weight += self.weight.item()
+        return Part(total, weight, count)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums as plain numbers; waits for the device."""
+        return self.read()._asdict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over saved sums."""
+        self.clear()
+        self.known = Part(**state)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Return the widest floating type of a device."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,0 +1,166 @@
+"""The contract of every host: the same losses give the same rates, whatever happens on the way."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hosts import HOSTS, STEPS, Core, Host, falling_loss
+
+from autowarmup import Trace
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+LAW = {"peak": 0.23, "div": 10.0, "max_fraction": 0.3}  # visits the ramp of the cap, too
+RULES = {"law": LAW, "watched": {"peak": "watched"}}
+
+every_host = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
+every_rule = pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+
+
+def expected(host: Host | type[Host], losses: list, **options) -> list[list[float]]:
+    """Return the rates of every update that the core gives for these losses, late by the lag."""
+    core, rates = Core(len(losses), **options), []
+    late = ([None] * host.lag + losses)[: len(losses)]
+    for loss in late:
+        rates.append([peak * core.state.factor for peak in host.peaks])
+        core.update(loss)
+    return rates
+
+
+def drive(host: Host, losses: list) -> list[list[float]]:
+    rates = []
+    for loss in losses:
+        rates.append(host.rates())
+        host.update(loss)
+    return rates
+
+
+def same(host: Host | type[Host], got: list[list[float]], wanted: list[list[float]]) -> bool:
+    return len(got) == len(wanted) and all(
+        a == pytest.approx(b, rel=host.tolerance or 1e-300, abs=0.0)
+        for a, b in zip(got, wanted, strict=True)
+    )
+
+
+@every_host
+@every_rule
+def test_the_rates_are_those_of_the_core(host, options):
+    losses = [falling_loss(k) for k in range(STEPS)]
+    assert same(host, drive(host(STEPS, **options), losses), expected(host, losses, **options))
+
+
+@every_host
+@pytest.mark.parametrize("name", ["muon", "lion"])
+def test_the_golden_trace(host, name):
+    run = json.loads((GOLDEN / "runs.json").read_text())[name]
+    trace = Trace.read(GOLDEN / f"{name}.jsonl")
+    options = {"div": run["div"], "peak": run["gap_peak"] / run["gap0"]}
+    rates = drive(host(run["steps_done"], **options), trace.column("loss"))
+    if host.lag:
+        assert same(host, rates, expected(host, trace.column("loss"), **options))
+        return
+    for got, point in zip(rates, trace, strict=True):
+        wanted = [peak * point.lr / run["lr"] for peak in host.peaks]
+        assert got == pytest.approx(wanted, rel=max(host.tolerance, 1e-11))
+
+
+@every_host
+@every_rule
+@pytest.mark.parametrize("cut", [1, 7, 17, 20, 28, 45])
+def test_a_resumed_run_is_one_that_never_stopped(host, options, cut):
+    """In warm-up, in the ramp of the cap and in the decay; through a file, without pickle."""
+    losses = [falling_loss(k) for k in range(STEPS)]
+    whole, first = host(STEPS, **options), host(STEPS, **options)
+    rates = drive(whole, losses)
+    before = drive(first, losses[:cut])
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second = host(STEPS, **options)
+    second.load(torch.load(file, weights_only=True))
+    assert second.rates() == first.rates()
+    assert before + drive(second, losses[cut:]) == rates
+    assert second.status() == whole.status()
+
+
+@every_host
+@every_rule
+def test_a_skipped_update_leaves_no_trace(host, options):
+    losses = [falling_loss(k) for k in range(STEPS)]
+    if not host.skips:
+        pytest.skip("this host has no mixed precision")
+    undisturbed = drive(host(STEPS, **options), losses)
+    run, rates = host(STEPS, **options), []
+    for k, loss in enumerate(losses):
+        if k in (0, 5, 6, 30):
+            before = run.rates()
+            run.skip(1e6)
+            assert run.rates() == before
+        rates.append(run.rates())
+        run.update(loss)
+    assert rates == undisturbed
+
+
+@every_host
+def test_a_call_without_an_update_changes_nothing(host):
+    losses = [falling_loss(k) for k in range(STEPS)]
+    undisturbed = drive(host(STEPS, **LAW), losses)
+    run, rates = host(STEPS, **LAW), []
+    for loss in losses:
+        run.idle()
+        rates.append(run.rates())
+        run.update(loss)
+        run.idle()
+    assert rates == undisturbed
+
+
+@every_host
+def test_an_update_without_a_loss_counts_and_says_so(host):
+    losses = [falling_loss(k) if k % 4 else None for k in range(STEPS)]
+    run = host(STEPS, **LAW)
+    assert same(host, drive(run, losses), expected(host, losses, **LAW))
+    run = host(STEPS, **LAW)
+    drive(run, [5.0, 4.9, None] + [4.8] * host.lag)
+    assert run.status() == "NO_LOSS"
+
+
+@every_host
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_gives_a_status_and_moves_no_rate(host, bad):
+    run = host(STEPS, **LAW)
+    drive(run, [5.0, 4.0, 4.5] + [4.0] * host.lag)
+    before = run.rates()
+    drive(run, [bad] * (1 + host.lag))
+    assert run.status() == "NON_FINITE"
+    if not host.lag:
+        assert run.rates() == before
+
+
+@every_host
+def test_groups_keep_their_proportions(host):
+    run = host(STEPS, **LAW)
+    for got in drive(run, [falling_loss(k) for k in range(STEPS)]):
+        shares = [rate / peak for rate, peak in zip(got, host.peaks, strict=True)]
+        assert all(a == pytest.approx(b, rel=1e-6) for a, b in itertools.pairwise(shares))
+
+
+@every_host
+def test_a_tensor_rate_stays_the_same_object(host):
+    run = host(STEPS, **LAW)
+    if not hasattr(run, "rate"):
+        pytest.skip("its rates are plain numbers")
+    drive(run, [5.0, 4.0, 3.0])
+    assert run.optimizers[0].param_groups[0]["lr"] is run.rate
+
+
+@every_host
+def test_reading_twice_changes_nothing(host):
+    run = host(STEPS, **LAW)
+    drive(run, [5.0, 4.0, 3.0])
+    first = (str(run.state_dict()), run.rates(), run.status())
+    assert first == (str(run.state_dict()), run.rates(), run.status())
