@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -135,14 +136,19 @@ def noticing_lost_processes(accelerator: Any) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        first = str(error).strip().partition("\n")[0]
         if accelerator.num_processes == 1 or not _about_the_others(error):
             raise
         raise ConnectionError(
             f"process {accelerator.process_index} of {accelerator.num_processes} stopped, because "
             "another one has ended or cannot be reached; what was saved is intact, go on with the "
-            f"same command and --resume ({first})"
+            f"same command and --resume ({_short(error)})"
         ) from error
+
+
+def _short(error: RuntimeError) -> str:
+    """Return the cause without where in the library it was noticed, and without advice."""
+    line = re.sub(r"^(\[[^\]]*\]:?\s*)+", "", str(error).strip().partition("\n")[0])
+    return line.partition(". ")[0][:120] or type(error).__name__
 
 
 def _about_the_others(error: RuntimeError) -> bool:

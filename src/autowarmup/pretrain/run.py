@@ -142,11 +142,14 @@ class Run:
         Raises:
             OSError: one sentence, e.g. for a full disk; earlier checkpoints are intact.
         """
-        self.trace.flush(durable=True)
         values = payload(self)
-        parallel.first_decides(
-            self.accelerator, lambda: checkpoint.save_checkpoint(self.out, self.step, values)
-        )
+
+        def write() -> None:
+            self.trace.flush(durable=True)
+            values["trace_length"] = self.trace.length
+            checkpoint.save_checkpoint(self.out, self.step, values)
+
+        parallel.first_decides(self.accelerator, write)
 
     # -- one update --------------------------------------------------------------------------
 

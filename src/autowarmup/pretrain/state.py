@@ -48,7 +48,7 @@ def laid_out_like(value: torch.Tensor, pattern: torch.Tensor) -> torch.Tensor:
 
 
 def payload(run: Run) -> dict[str, Any]:
-    """Return the run as plain values and tensors; every process calls this."""
+    """Return the run but for its files as plain values and tensors; every process calls this."""
     mine = run.accelerator.is_main_process
     scaler = run.accelerator.scaler
     return {
@@ -61,7 +61,6 @@ def payload(run: Run) -> dict[str, Any]:
         "observer": None if run.observer is None else run.observer.state_dict(),
         "scaler": None if scaler is None else scaler.state_dict(),
         "random": checkpoint.random_state(),
-        "trace_length": run.trace.length,
         "seconds": time.monotonic() - run.began,
     }
 
