@@ -141,7 +141,17 @@ def _command() -> str:
 _typed: list[str] = []
 
 
-def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
+def compare(
+    out: Path,
+    recipe: str = "demo",
+    workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str = "local",
+    cpus_per_run: int = 1,
+    gpus_per_run: float = 0.0,
+    memory_per_run: int = 0,
+    retries: int = 2,
+) -> int:
     """Train a grid of hand-tuned and adaptive warm-ups and draw OUT/report.html.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
@@ -149,14 +159,25 @@ def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
     Args:
         out: directory of the comparison.
         recipe: which grid: demo, study or smoke.
-        workers: processes that train side by side; by default one per core.
+        workers: runs side by side; by default one per core, or what the Ray cluster has room for.
+        engine: local, or ray for a Ray cluster (the options below are for ray alone).
+        address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
+        cpus_per_run: CPU cores, and threads, of each run.
+        gpus_per_run: GPUs of each run; a fraction shares one.
+        memory_per_run: bytes of memory set aside for each run; 0 leaves that out.
+        retries: how often a run whose process or node died is tried again.
     """
     from autowarmup.compare.engine import run_grid
     from autowarmup.compare.grid import GRIDS
+    from autowarmup.compare.ray_engine import RayOptions
 
     if recipe not in GRIDS:
         raise ValueError(f"recipe: expected one of {', '.join(GRIDS)}, got {recipe!r}")
-    outcome = run_grid(GRIDS[recipe], out, workers=workers)
+    wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
+    if engine == "local" and wanted != RayOptions():
+        raise ValueError("expected --engine ray with the options of Ray, got --engine local")
+    ray = wanted if engine == "ray" else None
+    outcome = run_grid(GRIDS[recipe], out, workers=workers, ray=ray)
     print(outcome.sentence)
     if outcome.stored:
         redraw(out)
