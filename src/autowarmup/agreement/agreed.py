@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autowarmup.agreement.arrival import Seen, Slot, agreed
-from autowarmup.agreement.buffer import LossBuffer
+from autowarmup.agreement.buffer import LossBuffer, single
 from autowarmup.agreement.group import Group, check_option, resolve
 from autowarmup.agreement.reduction import Reduction, reduction
 
@@ -79,9 +79,12 @@ class Agreement:
             overflow: above 0 on its device if the update was thrown away.
         """
         buffer = self.buffer
-        usual = self._plain and self._resolved and overflow is None
-        if usual and type(loss) is float and not buffer.known.batches:
-            return Seen(loss)  # one CPU, one batch an update
+        if self._plain and self._resolved and type(weight) is float and weight == 1.0:
+            # One CPU and one batch an update: most loops, at every step.
+            if type(loss) is float and not buffer.known.batches:
+                return Seen(loss)
+            if isinstance(loss, Tensor) and loss.is_cpu and not buffer.known.batches:
+                return Seen(single(loss, "loss").item())
         if loss is not None:
             buffer.add(loss, weight)
         self.pending.append(self._on_its_way(needed, overflow))
@@ -97,14 +100,18 @@ class Agreement:
             group = None
         if group is None and buffer.device is None and overflow is None:
             return Seen(agreed([buffer.read()], self.reduce))
-        if group is not None:
-            device = group.device
-        else:
-            device = buffer.device or (overflow.device if overflow is not None else None)
-        assert device is not None, "something lies on a device here"
-        slot = self._slot(group, device)
+        slot = self._slot(group, self._place(group, overflow))
         slot.send(buffer, overflow, wait=self.lag == 0)
         return slot
+
+    def _place(self, group: Group | None, overflow: Tensor | None) -> torch.device:
+        """Return where to put an update together: on the accelerator if anything lies there."""
+        if group is not None:
+            return group.device
+        lie = [self.buffer.device, None if overflow is None else overflow.device]
+        devices = [device for device in lie if device is not None]
+        assert devices, "something lies on a device here"
+        return next((device for device in devices if device.type != "cpu"), devices[0])
 
     def _slot(self, group: Group | None, device: torch.device) -> Slot:
         """Return the slot whose turn it is: one more than can be on the way."""
@@ -121,6 +128,13 @@ class Agreement:
         return Seen(
             agreed([part for part, _ in rows], self.reduce), all(skipped for _, skipped in rows)
         )
+
+    def average(self, numbers: list[float]) -> list[float]:
+        """Return the mean of each number over all processes; waits for all of them."""
+        if self.group is None:
+            return list(numbers)
+        rows = self.group.gather_numbers(numbers)
+        return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain numbers; waits for what is on the way."""
