@@ -28,6 +28,7 @@ ROOMS = (
     "curvature",
     "bench",
     "cli",
+    "__main__",
 )
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

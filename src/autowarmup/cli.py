@@ -41,6 +41,8 @@ def train(
 ) -> int:
     """Pretrain one small LLaMA and write OUT/trace.jsonl and OUT/result.json.
 
+    Several processes share one run: torchrun --nproc-per-node N -m autowarmup train ...
+
     Args:
         run: what to train; every field that is left out comes from the recipe.
         out: directory of this run.
@@ -50,6 +52,8 @@ def train(
     from autowarmup.pretrain import train as pretrain
 
     record = pretrain.train(config, out=out, resume=resume)
+    if not _is_first():
+        return 0 if record["status"] == "finished" else 1
     if record["status"] != "finished":
         print(f"{record['status']}: {record['message']}", file=sys.stderr)
         return 1
@@ -137,7 +141,17 @@ def _command() -> str:
 _typed: list[str] = []
 
 
-def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
+def compare(
+    out: Path,
+    recipe: str = "demo",
+    workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str = "local",
+    cpus_per_run: int = 1,
+    gpus_per_run: float = 0.0,
+    memory_per_run: int = 0,
+    retries: int = 2,
+) -> int:
     """Train a grid of hand-tuned and adaptive warm-ups and draw OUT/report.html.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
@@ -145,14 +159,25 @@ def compare(out: Path, recipe: str = "demo", workers: int | None = None) -> int:
     Args:
         out: directory of the comparison.
         recipe: which grid: demo, study or smoke.
-        workers: processes that train side by side; by default one per core.
+        workers: runs side by side; by default one per core, or what the Ray cluster has room for.
+        engine: local, or ray for a Ray cluster (the options below are for ray alone).
+        address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
+        cpus_per_run: CPU cores, and threads, of each run.
+        gpus_per_run: GPUs of each run; a fraction shares one.
+        memory_per_run: bytes of memory set aside for each run; 0 leaves that out.
+        retries: how often a run whose process or node died is tried again.
     """
     from autowarmup.compare.engine import run_grid
     from autowarmup.compare.grid import GRIDS
+    from autowarmup.compare.ray_engine import RayOptions
 
     if recipe not in GRIDS:
         raise ValueError(f"recipe: expected one of {', '.join(GRIDS)}, got {recipe!r}")
-    outcome = run_grid(GRIDS[recipe], out, workers=workers)
+    wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
+    if engine == "local" and wanted != RayOptions():
+        raise ValueError("expected --engine ray with the options of Ray, got --engine local")
+    ray = wanted if engine == "ray" else None
+    outcome = run_grid(GRIDS[recipe], out, workers=workers, ray=ray)
     print(outcome.sentence)
     if outcome.stored:
         redraw(out)
@@ -295,10 +320,24 @@ VERBS = {
 }
 
 
+def _is_first() -> bool:
+    """Whether this process speaks for all that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _check_processes() -> None:
+    """Refuse verbs that every process would do on its own."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    verb = _typed[0] if _typed else ""
+    if count > 1 and verb in VERBS and verb != "train":
+        raise ValueError(f"{verb}: expected a single process, got {count}; only train shares work")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     _typed[:] = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_processes()
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
             args=arguments,
@@ -306,14 +345,25 @@ def main(arguments: list[str] | None = None) -> int:
             description="Learning-rate warm-up derived from what training itself shows.",
         )
     except KeyboardInterrupt as stop:
-        print(str(stop) or "interrupted", file=sys.stderr)
+        if _is_first():
+            print(str(stop) or "interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # All processes meet the same mistakes, but the first may be the one that is gone.
+        if _is_first() or isinstance(error, ConnectionError):
+            print(f"error: {error}", file=sys.stderr)
         return 2
+    finally:
+        _leave_processes()
+
+
+def _leave_processes() -> None:
+    torch = sys.modules.get("torch")  # never loaded for this
+    if torch is not None and "WORLD_SIZE" in os.environ and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

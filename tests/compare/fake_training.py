@@ -54,3 +54,16 @@ def slow(config: dict[str, Any], scratch: Path) -> dict[str, Any]:
 
 def nonsense(config: dict[str, Any], scratch: Path) -> Any:
     return {"status": "marvellous"}
+
+
+def dies_once(config: dict[str, Any], scratch: Path) -> dict[str, Any]:
+    """The first run to find the marker kills its process, or the Ray worker that started it."""
+    marker = Path(config["marker"])
+    try:
+        victim = marker.read_text()
+        marker.unlink()
+    except FileNotFoundError:
+        return good(config, scratch)
+    os.kill(os.getpid() if victim == "training" else os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+    raise AssertionError("should have ended with its worker")

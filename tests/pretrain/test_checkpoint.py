@@ -49,9 +49,20 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path) == {"step": 5}
 
 
-def test_damaged_checkpoint(tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
+    for step in (5, 10):
+        path = save_checkpoint(tmp_path, step, {"step": step})
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(UserWarning, match=r"in .*-10\.pt, got a file that cannot be read"):
+        assert load_checkpoint(tmp_path) == {"step": 5}
+
+
+def test_only_damaged_checkpoints(tmp_path):
     (tmp_path / "checkpoint-3.pt").write_bytes(b"not an archive")
-    with pytest.raises(ValueError, match=r"expected a checkpoint of autowarmup in .*-3\.pt"):
+    with (
+        pytest.warns(UserWarning, match=r"expected a checkpoint of autowarmup in .*-3\.pt"),
+        pytest.raises(ValueError, match=r"got only damaged ones \(checkpoint-3.pt\)"),
+    ):
         load_checkpoint(tmp_path)
 
 

@@ -259,3 +259,26 @@ def test_a_run_that_never_got_going_leaves_its_directory_free(micro, tmp_path):
         quiet(impossible, tmp_path / "run")
     record = quiet(TrainConfig(optimizer="lion", **micro), tmp_path / "run")
     assert record["status"] == "finished"
+
+
+def test_a_damaged_checkpoint_costs_the_updates_since_the_one_before(micro, tmp_path, monkeypatch):
+    config = TrainConfig(optimizer="lion", checkpoint_every=4, **micro)
+    whole = quiet(config, tmp_path / "whole")
+    update = run_module.Run.update
+
+    def stopped(self):
+        if self.step == 10:
+            raise OSError("the machine is gone")
+        return update(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module.Run, "update", stopped)
+        with pytest.raises(OSError, match="gone"):
+            quiet(config, tmp_path / "run")
+    latest = tmp_path / "run" / "checkpoint-8.pt"
+    latest.write_bytes(latest.read_bytes()[:-2000])
+    with pytest.warns(UserWarning, match=r"checkpoint-8\.pt, got a file that cannot be read"):
+        result = quiet(config, tmp_path / "run", resume=True)
+    assert result["weights_sha256"] == whole["weights_sha256"]
+    traces = [(tmp_path / name / "trace.jsonl").read_bytes() for name in ("whole", "run")]
+    assert traces[0] == traces[1]

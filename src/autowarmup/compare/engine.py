@@ -1,4 +1,4 @@
-"""Where to run: a grid on the cores of this machine, one stored JSON record per run.
+"""Where to run: a grid on this machine or on a Ray cluster, one stored JSON record per run.
 
     DIR/grid.json       the grid that the directory belongs to, and the command
     DIR/runs/<id>.json  the record of a run, written the moment the run ends
@@ -22,6 +22,7 @@ from typing import Any
 
 from autowarmup.compare.grid import Grid, expand
 from autowarmup.compare.progress import Display
+from autowarmup.compare.ray_engine import RayOptions, RayPool
 from autowarmup.compare.workers import Job, Pool, Record, TrainFunction, cores
 from autowarmup.pretrain.rundir import FORMAT, write_aside
 from autowarmup.records import strict_json
@@ -74,21 +75,27 @@ def run_grid(
     workers: int | None = None,
     train: str | TrainFunction = pretrain_run,
     progress: bool = True,
+    ray: RayOptions | None = None,
 ) -> GridOutcome:
     """Run what is missing of a grid in `out` and return how far it has come.
 
     Args:
         grid: what to run.
         out: a new or empty directory, or one where the same grid was begun.
-        workers: processes at a time; by default one per core. Each gets cores // workers threads.
+        workers: runs at a time. On this machine by default one per core, each with cores // workers
+            threads; on Ray as many as its resources allow.
         train: a top-level function, or its "module:function", called in a worker process with
             (configuration with `id`, scratch directory) and returning a run record.
         progress: show a live display on the terminal.
+        ray: run on a Ray cluster with these options; by default on this machine. Records are
+            stored by this process either way.
 
     Ctrl-C stops the runs in progress, keeps every stored one and returns with `interrupted` set.
 
     Raises:
-        ValueError: `out` is not ours or holds another grid, or `workers` is below 1.
+        ValueError: `out` is not ours or holds another grid, `workers` is below 1, or the cluster
+            cannot be reached or is too small.
+        ModuleNotFoundError: Ray is asked for and not installed.
         OSError: a record could not be stored; everything stored before stays.
     """
     if workers is not None and workers < 1:
@@ -101,11 +108,12 @@ def run_grid(
         for config in configs
         if _stored_status(out, config["id"]) not in ("finished", "diverged")
     ]
-    size = max(1, min(workers or cores(), len(todo)))
-    pool = Pool(train, size, threads=max(1, cores() // size))
+    pool = _pool(train, workers, len(todo), ray)
     interrupted = False
     try:
-        with Display(len(configs), len(configs) - len(todo), size, enabled=progress) as display:
+        with Display(
+            len(configs), len(configs) - len(todo), pool.size, enabled=progress
+        ) as display:
             for event in pool.run(todo):
                 if event.outcome is None:
                     display.started(event.job)
@@ -119,6 +127,15 @@ def run_grid(
         pool.close()
         _clean(out)
     return _outcome(out, configs, interrupted)
+
+
+def _pool(
+    train: str | TrainFunction, workers: int | None, runs: int, ray: RayOptions | None
+) -> Pool | RayPool:
+    if ray is not None and runs:  # with nothing left to do no cluster is needed
+        return RayPool(train, ray, workers=workers)
+    size = max(1, min(workers or cores(), runs))
+    return Pool(train, size, threads=max(1, cores() // size))
 
 
 def _claim(out: Path, grid: Grid) -> None:

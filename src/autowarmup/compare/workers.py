@@ -45,10 +45,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """A run started (`outcome` is None) or ended with a record or with the sentence why not."""
+    """A run started (`outcome` is None) or ended with a record or with the sentence why not.
+
+    Attributes:
+        job: the run.
+        outcome: what came of it.
+        died: whether the process that ran it died of it.
+    """
 
     job: Job
     outcome: Record | str | None = None
+    died: bool = False
 
 
 def cores() -> int:
@@ -89,7 +96,7 @@ class Pool:
                 job, outcome = worker.collect()
                 if worker.dead:
                     self._workers.remove(worker)
-                yield Event(job, outcome)
+                yield Event(job, outcome, died=worker.dead)
 
     def close(self) -> None:
         """Stop every worker, also in the middle of a run."""

@@ -6,6 +6,7 @@ With gradient g, momentum m, rate lr and the norm of the group (arXiv 2602.05813
 
 Groups with norm "adamw" take the AdamW step of torch instead, so that a hybrid (hidden matrices
 spectral, the rest AdamW) is one optimizer with one `state_dict` and one list of groups.
+Parameters may be sharded over processes (FSDP2): see `autowarmup.norms.sharded`.
 """
 
 # torch has its grouped ("foreach") operations under private names only.
@@ -25,6 +26,7 @@ from torch.optim.optimizer import ParamsT
 from autowarmup.norms.elementwise import Frobenius, LInf
 from autowarmup.norms.norm import Norm
 from autowarmup.norms.settings import check_parameters, check_settings
+from autowarmup.norms.sharded import lmo_of_shards, shard_of, shards_of
 from autowarmup.norms.spectral import Spectral, alike
 
 # Sign updates on a CPU go through pieces of this many entries: the pieces of parameter, gradient,
@@ -142,11 +144,13 @@ class LMOOptimizer(Optimizer):
             self.state[p].get("momentum_buffer", g) for p, g in zip(params, grads, strict=True)
         ]
         for ps, gs, ms in _batches(norm, params, grads, buffers):
-            updates = norm.lmo_many(_direction(group, gs, ms))
-            if group["weight_decay"]:
-                torch._foreach_mul_(ps, 1.0 - lr * group["weight_decay"])
+            direction = _direction(group, shards_of(gs), shards_of(ms))
+            updates = lmo_of_shards(norm, direction, ps)
             factor = 1.0 if group["scale"] == "none" else _scale(group["scale"], ps[0])
-            torch._foreach_add_(ps, updates, alpha=-lr * factor)
+            mine = shards_of(ps)
+            if group["weight_decay"]:
+                torch._foreach_mul_(mine, 1.0 - lr * group["weight_decay"])
+            torch._foreach_add_(mine, updates, alpha=-lr * factor)
 
     def _adamw(self, group: dict[str, Any], params: list[Tensor]) -> None:
         for p in params:
@@ -156,10 +160,10 @@ class LMOOptimizer(Optimizer):
                 self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
         states = [self.state[p] for p in params]
         adamw(
-            params,
-            _gradients(params),
-            [s["exp_avg"] for s in states],
-            [s["exp_avg_sq"] for s in states],
+            shards_of(params),
+            shards_of(_gradients(params)),
+            shards_of([s["exp_avg"] for s in states]),
+            shards_of([s["exp_avg_sq"] for s in states]),
             [],
             [s["step"] for s in states],
             # One pass over memory on a CPU; elsewhere torch chooses.
@@ -226,8 +230,8 @@ def _batches(
         yield params, grads, buffers
 
 
-def _pieces(row: tuple[Tensor, Tensor, Tensor]) -> Iterable[Batch]:
-    p, g, m = row
+def _pieces(whole: tuple[Tensor, Tensor, Tensor]) -> Iterable[Batch]:
+    p, g, m = row = (shard_of(whole[0]), shard_of(whole[1]), shard_of(whole[2]))
     if p.numel() <= _PIECE or not all(tensor.is_contiguous() for tensor in row):
         return [([p], [g], [m])]
     # `detach` makes the pieces plain views, so that writing to them is writing to the parameter.

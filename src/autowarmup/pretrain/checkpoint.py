@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,35 @@ def checkpoints(out: Path) -> list[Path]:
 
 
 def load_checkpoint(out: Path) -> dict[str, Any] | None:
-    """Return the latest checkpoint on the CPU, `None` where there is none.
+    """Return the latest checkpoint on the CPU that can be read, `None` where there is none.
+
+    A damaged one is passed over with a warning, and the one before it is used.
 
     Raises:
-        ValueError: the file is not a checkpoint.
+        ValueError: there are checkpoints, but none can be read.
     """
     found = checkpoints(out)
-    if not found:
-        return None
-    try:
-        return torch.load(found[-1], map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive raises many kinds
+    for path in reversed(found):
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(saved, dict):
+                raise TypeError(f"a {type(saved).__name__}")
+        except Exception as error:  # a damaged archive raises many kinds
+            reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+            warnings.warn(
+                f"resume: expected a checkpoint of autowarmup in {path}, got a file that cannot be "
+                f"read ({reason}); trying the one before it",
+                stacklevel=2,
+            )
+        else:
+            return saved
+    if found:
+        names = ", ".join(path.name for path in found)
         raise ValueError(
-            f"resume: expected a checkpoint of autowarmup in {found[-1]}, got a file that cannot "
-            f"be read ({error}); remove it to resume from an earlier one"
-        ) from error
+            f"resume: expected a readable checkpoint in {out}, got only damaged ones ({names}); "
+            "choose another directory to start anew"
+        )
+    return None
 
 
 def random_state() -> dict[str, Any]:

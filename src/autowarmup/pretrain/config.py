@@ -17,6 +17,7 @@ from autowarmup.pretrain.recipes import Recipe, recipe
 
 OPTIMIZERS = ("muon", "lion", "signum", "signsgd", "normsgd", "adamw", "sgd")
 PRECISIONS = ("no", "fp16", "bf16")
+PARALLELS = ("auto", "none", "ddp", "fsdp")
 # The words of `autowarmup.measure.blocks`, which needs torch; a config does not.
 NORMS = ("auto", "spectral", "linf", "frobenius", "euclidean")
 COUNTS = ("auto", "matrices", "constrained", "all")
@@ -60,6 +61,8 @@ class TrainConfig:
         data: "stdlib", "fineweb", a directory, or a file: text, .jsonl, .parquet, .bin or .npy.
         tokenizer: "bytes", "bpe:SIZE" (trained on the corpus), a tokenizers file or a Hub name.
         mixed_precision: no, fp16 or bf16.
+        parallel: how several processes (torchrun) share a run: ddp, fsdp, none, or auto: ddp where
+            there are several.
         threads: CPU threads of torch; 0 leaves them as they are.
         save_model: keep the final weights in `out/model` in the transformers layout.
         measure: measure the curvature along the run; changes no weight, only what is written down.
@@ -106,6 +109,7 @@ class TrainConfig:
     data: str | None = None
     tokenizer: str | None = None
     mixed_precision: str = "no"
+    parallel: str = "auto"
     threads: int = 0
     save_model: bool = False
     measure: bool = False
@@ -180,6 +184,7 @@ class TrainConfig:
         if self.adaptive:
             rule = f"adaptive-{self.peak}" + ("" if self.calibrate else f"-div{self.div:g}")
         values = self.to_dict()
+        del values["parallel"]  # the same run, whoever shares it
         if not self.measure:  # then they say nothing of the run
             values = {key: value for key, value in values.items() if not key.startswith("measure")}
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -258,6 +263,7 @@ def _check(config: TrainConfig) -> None:
     between("smoothing", 0.0, 1.0 - 2**-53, "a number in [0, 1)")
     _among("decay", config.decay, DECAYS)
     _among("mixed_precision", config.mixed_precision, PRECISIONS)
+    _among("parallel", config.parallel, PARALLELS)
     _among("measure_norm", config.measure_norm, NORMS)
     _among("measure_count", config.measure_count, COUNTS)
     if filled(config.batch_size) % filled(config.accumulation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -59,10 +60,16 @@ def token_loss(model: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())
 
 
-def weights_sha256(model: torch.nn.Module) -> str:
-    """Return a digest of all parameters, bit for bit, in the order of their names."""
+def weights_sha256(weights: torch.nn.Module | Mapping[str, torch.Tensor]) -> str:
+    """Return a digest of all parameters, bit for bit, in the order of their names.
+
+    Args:
+        weights: a model, or its parameters by name.
+    """
+    if isinstance(weights, torch.nn.Module):
+        weights = dict(weights.named_parameters())
     digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
+    for name, parameter in sorted(weights.items()):
         digest.update(name.encode())
         flat = parameter.detach().cpu().contiguous().view(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes())

@@ -55,8 +55,11 @@ def progress_bar(
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def interruptible(*, terminable: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether Ctrl-C was pressed since; a second Ctrl-C acts at once.
+
+    Args:
+        terminable: a wish to end (SIGTERM, as launchers and clusters send it) counts as Ctrl-C.
 
     Outside the main thread signals cannot be caught, and the function always says no.
     """
@@ -65,13 +68,15 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     def note(signum: int, frame: Any) -> None:
         nonlocal pressed
         pressed = True
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signum, before[signum])
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGINT, note)
+    numbers = [signal.SIGINT, *([signal.SIGTERM] if terminable else [])]
+    before: dict[int, Any] = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

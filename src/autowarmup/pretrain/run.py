@@ -1,8 +1,9 @@
 """The state of one run while it lasts: set up, update, evaluate, save.
 
-The loop over it is in `train`. It runs on Accelerate, so that one process, several, mixed precision
-and accumulation are one code. The weights, the order of the data and every choice are functions of
-the config, so that a run goes on from a checkpoint as if it had never stopped.
+The loop over it is in `train`. It runs on Accelerate, so that one process, several (see
+`parallel`), mixed precision and accumulation are one code. The weights, the order of the data and
+every choice are functions of the config, so that a run goes on from a checkpoint as if it had
+never stopped.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import torch
 from torch.utils.checkpoint import checkpoint as recompute
 
 from autowarmup.measure.observer import CurvatureObserver
-from autowarmup.pretrain import checkpoint
+from autowarmup.norms.sharded import is_sharded
+from autowarmup.pretrain import checkpoint, parallel
 from autowarmup.pretrain.config import TrainConfig, filled
 from autowarmup.pretrain.data import Corpus, load_corpus
 from autowarmup.pretrain.model import build_model, token_loss, weights_sha256
 from autowarmup.pretrain.optimizers import build_optimizer
 from autowarmup.pretrain.progress import progress_bar
 from autowarmup.pretrain.rundir import TraceFile, claim_directory
+from autowarmup.pretrain.state import payload, take_over, whole
 from autowarmup.pretrain.warmup import build_rates
 from autowarmup.records import MEASURED, Point
 
@@ -36,19 +39,16 @@ class Run:
         trace: the open `trace.jsonl`, after `start`.
         seen: a few words on the last update, for the progress bar.
         visible: whether this process shows progress.
+        wants_to_stop: set it to stop all processes after the next update, see `stopping`.
+        stopping: whether a process wanted to stop before the last update; all know the same.
     """
 
-    def __init__(self, config: TrainConfig, out: Path, *, progress: bool) -> None:
-        from accelerate import Accelerator
-
+    def __init__(self, config: TrainConfig, out: Path, *, accelerator: Any, progress: bool) -> None:
         self.began = time.monotonic()
         self.config, self.out = config, out
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.accelerator = Accelerator(
-            mixed_precision=config.mixed_precision,
-            gradient_accumulation_steps=filled(config.accumulation),
-        )
+        self.accelerator, self.way = accelerator, parallel.way_of(config)
         self.visible = progress and self.accelerator.is_main_process
         self.length, self.batch = filled(config.sequence_length), filled(config.batch_size)
         self.chunk = self._chunk_size()
@@ -59,18 +59,22 @@ class Run:
             sequence_length=self.length,
             seed=config.seed,
         )
+        if self.way == "fsdp":
+            parallel.shard(model, accelerator.device)
         self.optimizer = build_optimizer(
             config.optimizer, model, lr=filled(config.lr), weight_decay=config.weight_decay
         )
         self.rates = build_rates(config, self.optimizer)
         # The scheduler stays out of `prepare`, which would step it once per process.
-        self.wrapped, self.stepper = self.accelerator.prepare(model, self.optimizer)
-        self.model = self.accelerator.unwrap_model(self.wrapped)
+        self.stepper = accelerator.prepare(self.optimizer)
+        self.wrapped = model if self.way == "fsdp" else accelerator.prepare(model)
+        self.model = accelerator.unwrap_model(self.wrapped)
         self.parameters = list(self.wrapped.parameters())
         self.chunks: tuple[torch.Tensor, ...] = ()
         self.observer = self._observer() if config.measure else None
         self.step = 0
         self.seen = ""
+        self.wants_to_stop = self.stopping = False
 
     def _observer(self) -> CurvatureObserver | None:
         """Measure on the first process alone, on its part of the batch: a step moves all alike."""
@@ -122,32 +126,15 @@ class Run:
         Raises:
             ValueError: the checkpoint cannot be read, or was made on another corpus.
         """
-        self.accelerator.wait_for_everyone()  # every process has looked at the directory by now
-        saved = checkpoint.load_checkpoint(self.out) if resume else None
+        everyone = self.accelerator
+        load = checkpoint.load_checkpoint
+        saved = parallel.first_decides(everyone, lambda: load(self.out)) if resume else None
         if saved is not None:
-            self._take_over(saved)
-        path = None
-        if self.accelerator.is_main_process:
-            claim_directory(self.out, self.config)
-            path = self.out / "trace.jsonl"
-        self.trace = TraceFile(path, length=saved["trace_length"] if saved else 0)
-
-    def _take_over(self, saved: dict[str, Any]) -> None:
-        if saved["corpus"] != self.corpus.facts():
-            raise ValueError(
-                f"resume: expected the corpus of the checkpoint ({saved['corpus']}), "
-                f"got {self.corpus.facts()}"
-            )
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.rates.load_state_dict(saved["rates"])
-        if self.observer is not None:
-            self.observer.load_state_dict(saved["observer"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(saved["scaler"])
-        checkpoint.set_random_state(saved["random"])
-        self.step = saved["step"]
-        self.began -= saved["seconds"]
+            take_over(self, saved)
+        parallel.first_decides(everyone, lambda: claim_directory(self.out, self.config))
+        path = self.out / "trace.jsonl" if everyone.is_main_process else None
+        length = saved["trace_length"] if saved else 0
+        self.trace = TraceFile(path, length=length)
 
     def save(self) -> None:
         """Write a checkpoint of this moment.
@@ -155,24 +142,14 @@ class Run:
         Raises:
             OSError: one sentence, e.g. for a full disk; earlier checkpoints are intact.
         """
-        self.trace.flush(durable=True)
-        if not self.accelerator.is_main_process:
-            return
-        scaler = self.accelerator.scaler
-        payload = {
-            "step": self.step,
-            "corpus": self.corpus.facts(),
-            "config": self.config.to_dict(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rates": self.rates.state_dict(),
-            "observer": None if self.observer is None else self.observer.state_dict(),
-            "scaler": None if scaler is None else scaler.state_dict(),
-            "random": checkpoint.random_state(),
-            "trace_length": self.trace.length,
-            "seconds": time.monotonic() - self.began,
-        }
-        checkpoint.save_checkpoint(self.out, self.step, payload)
+        values = payload(self)
+
+        def write() -> None:
+            self.trace.flush(durable=True)
+            values["trace_length"] = self.trace.length
+            checkpoint.save_checkpoint(self.out, self.step, values)
+
+        parallel.first_decides(self.accelerator, write)
 
     # -- one update --------------------------------------------------------------------------
 
@@ -204,18 +181,25 @@ class Run:
         grad_norm = torch.zeros(())
         for chunk in self.chunks:
             with self.accelerator.accumulate(self.wrapped):
-                loss = token_loss(self.wrapped, chunk)
+                loss = self._loss(self.wrapped, chunk)
                 self.accelerator.backward(loss)
                 losses.append(loss.detach())
                 if self.accelerator.sync_gradients:
                     self._show_observer(losses)
                     limit = self.config.clip or math.inf  # infinity measures and clips nothing
                     norm = self.accelerator.clip_grad_norm_(self.parameters, limit)
-                    grad_norm = torch.as_tensor(norm)
-        # One look at the device an update: what is reported comes over at once.
-        both = torch.stack([torch.stack(losses).mean(), grad_norm])
-        loss, norm = self._over_processes(both).tolist()
+                    grad_norm = norm.full_tensor() if is_sharded(norm) else torch.as_tensor(norm)
+        # One look at the device an update: what is reported comes over at once. A wish to stop goes
+        # along, since all must stop after the same update.
+        stop = torch.full_like(losses[0], float(self.wants_to_stop))
+        reported = torch.stack([torch.stack(losses).mean(), grad_norm, stop])
+        loss, norm, wishes = self._over_processes(reported).tolist()
+        self.stopping = wishes > 0.0
         return loss, norm
+
+    def _loss(self, model: Any, chunk: torch.Tensor) -> torch.Tensor:
+        with self.accelerator.autocast():  # `prepare` does the same; FSDP2 models do without it
+            return token_loss(model, chunk)
 
     def _show_observer(self, losses: list[torch.Tensor]) -> None:
         """Spare the observer a pass where these gradients are those of the batch, unscaled."""
@@ -275,11 +259,10 @@ class Run:
 
     def _calibrate(self) -> None:
         """Measure the first rate with the clipped gradient of the first update in place."""
-        self.rates.calibrate(self._batch_loss)
-        if self.accelerator.num_processes > 1:  # each measured on its part: the first one's counts
-            from accelerate.utils import broadcast_object_list
-
-            self.rates.load_state_dict(broadcast_object_list([self.rates.state_dict()])[0])
+        loss = parallel.global_loss(self.accelerator, self.parameters, self._batch_loss)
+        self.rates.calibrate(loss)
+        state = self.rates.state_dict()
+        self.rates.load_state_dict(parallel.first_decides(self.accelerator, lambda: state))
 
     @torch.no_grad()
     def evaluate(self, *, full: bool) -> float:
@@ -290,17 +273,26 @@ class Run:
             share = max(1, batches // 4)
             windows = windows[:: batches // share][: share * self.batch]
         self.wrapped.eval()
-        losses = [token_loss(self.wrapped, chunk) for chunk in self._mine(windows)]
+        losses = [self._loss(self.wrapped, chunk) for chunk in self._mine(windows)]
         self.wrapped.train()
         return float(self._over_processes(torch.stack(losses).mean()))
 
     def facts(self) -> dict[str, Any]:
-        """Return what the record says about the state the run ended in."""
+        """Return what the record says about the state the run ended in; every process asks."""
+        digest = weights_sha256(whole(dict(self.model.named_parameters())))
+        several: dict[str, Any] = {}
+        if self.way != "none":
+            several = {
+                "parallel": self.way,
+                "processes": self.accelerator.num_processes,
+                "replicas_agree": parallel.same_everywhere(self.accelerator, digest),
+            }
         return {
             "steps_done": self.step,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "tokens": self.step * self.batch * self.length,
-            "weights_sha256": weights_sha256(self.model),
+            "weights_sha256": digest,
             "seconds": time.monotonic() - self.began,
             **({} if self.observer is None else {"measure": self.observer.facts()}),
+            **several,
         }

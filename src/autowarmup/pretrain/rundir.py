@@ -19,8 +19,8 @@ from autowarmup.pretrain.config import TrainConfig
 from autowarmup.records import Point
 
 FORMAT = "autowarmup-run-1"
-# They change what is kept on disk, never a number of the run.
-_FREE = ("checkpoint_every", "save_model")
+# They change what is kept on disk or who shares the work, never what the run is.
+_FREE = ("checkpoint_every", "save_model", "parallel")
 _DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 
 

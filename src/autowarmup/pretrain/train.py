@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from autowarmup.pretrain import parallel
 from autowarmup.pretrain.config import TrainConfig, filled
 from autowarmup.pretrain.progress import interruptible, progress_bar
 from autowarmup.pretrain.result import build_result, write_result
 from autowarmup.pretrain.run import Run
 from autowarmup.pretrain.rundir import check_directory
+from autowarmup.pretrain.state import whole
 
 
 def train(
@@ -29,52 +31,68 @@ def train(
     Raises:
         ValueError: unusable config, corpus or directory, in one sentence.
         OSError: nothing can be written, e.g. a full disk; what was saved before is intact.
-        KeyboardInterrupt: after Ctrl-C, once a checkpoint is written; says how to go on.
+        ConnectionError: another process of the run has gone; what was saved before is intact.
+        KeyboardInterrupt: after Ctrl-C (or SIGTERM, if there are several processes), once a
+            checkpoint is written; says how to go on.
     """
     out = Path(out)
-    earlier = check_directory(out, config, resume=resume)
-    if earlier is not None:
-        return earlier
-    run = Run(config, out, progress=progress)
-    run.start(resume=resume)
-    stopped = _loop(run)
-    if run.accelerator.is_main_process and config.save_model:
-        run.model.save_pretrained(out / "model")
-    record = build_result(
-        config,
-        out,
-        status="diverged" if stopped else "finished",
-        message=stopped,
-        warmup=run.rates.summary(),
-        facts=run.facts(),
-    )
-    if run.accelerator.is_main_process:
+    accelerator = parallel.join_processes(config)
+    with parallel.noticing_lost_processes(accelerator):
+        earlier = parallel.first_decides(
+            accelerator, lambda: check_directory(out, config, resume=resume)
+        )
+        if earlier is not None:
+            return earlier
+        run = Run(config, out, accelerator=accelerator, progress=progress)
+        run.start(resume=resume)
+        return _finish(run, _loop(run))
+
+
+def _finish(run: Run, stopped: str) -> dict[str, Any]:
+    """Write what a complete run leaves behind, once, and return its record to all processes."""
+    config, out, facts = run.config, run.out, run.facts()
+    mine = run.accelerator.is_main_process
+    weights = whole(run.model.state_dict(), keep=mine) if config.save_model else {}
+
+    def write() -> dict[str, Any]:
+        if config.save_model:
+            run.model.save_pretrained(out / "model", state_dict=weights)
+        record = build_result(
+            config,
+            out,
+            status="diverged" if stopped else "finished",
+            message=stopped,
+            warmup=run.rates.summary(),
+            facts=facts,
+        )
         write_result(out, record)
-    run.accelerator.wait_for_everyone()
-    return record
+        return record
+
+    return parallel.first_decides(run.accelerator, write)
 
 
 def _loop(run: Run) -> str:
     """Make the updates that remain; return why the run stopped early, or nothing."""
     config, steps = run.config, filled(run.config.steps)
     stopped = ""
+    how = "" if run.way == "none" else "torchrun, as before, with -m "
     with (
         run.trace,
-        interruptible() as interrupted,
+        interruptible(terminable=run.way != "none") as interrupted,
         progress_bar(f"{config.optimizer} {config.warmup}", steps, visible=run.visible) as show,
     ):
         while run.step < steps:
+            run.wants_to_stop = interrupted()
             stopped = run.update()
             show(run.step, run.seen)
             if stopped:
                 break
-            if interrupted():
+            if run.stopping or (run.way == "none" and interrupted()):
                 run.save()
                 raise KeyboardInterrupt(
                     f"stopped after {run.step} of {steps} updates, nothing is lost; go on with: "
-                    f"{config.command(str(run.out))} --resume"
+                    f"{how}{config.command(str(run.out))} --resume"
                 )
             if config.checkpoint_every and run.step % config.checkpoint_every == 0:
                 run.save()
-    run.accelerator.wait_for_everyone()  # the trace is complete for every process
     return stopped

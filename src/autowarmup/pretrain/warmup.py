@@ -68,6 +68,9 @@ class AdaptiveRates:
             lower_bound=config.lower_bound,
             max_fraction=config.max_fraction,
             smoothing=config.smoothing,
+            # The loop hands over the mean of all processes, read already with the gradient norm.
+            process_group=False,
+            lag=0,
         )
         self.wants_calibration = config.calibrate
 

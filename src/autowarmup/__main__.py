@@ -1,0 +1,5 @@
+"""`python -m autowarmup` is the `autowarmup` command, and `torchrun -m autowarmup` runs it."""
+
+from autowarmup.cli import main
+
+raise SystemExit(main())
