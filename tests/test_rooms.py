@@ -27,6 +27,7 @@ ROOMS = (
     "compare",
     "curvature",
     "bench",
+    "integrations",
     "cli",
 )
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
