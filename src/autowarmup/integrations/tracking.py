@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from autowarmup.core.rules.watched import WatchedState
+
 PHASES = ("warmup", "decay", "done")
 """A tracker draws numbers: a phase is its index here."""
 
@@ -63,10 +65,11 @@ def gap_of(state: Any) -> float | None:
     The watched ramp keeps means over a tenth of its window: the one under way, or the last.
     """
     gap = getattr(state, "gap", None)
-    if gap is None and getattr(state, "count", 0):
-        gap = state.total / state.count
-    if gap is None and getattr(state, "means", ()):
-        gap = state.means[-1]
+    if gap is None and isinstance(state, WatchedState):
+        if state.count:
+            gap = state.total / state.count
+        elif state.means:
+            gap = state.means[-1]
     return None if gap is None else float(gap)
 
 
