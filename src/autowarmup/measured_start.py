@@ -58,6 +58,7 @@ def measure_start(
     *,
     c: float = 0.7,
     model: nn.Module | None = None,
+    agree: Callable[[list[float]], list[float]] = list,
 ) -> MeasuredStart:
     """Find the largest fraction of the peak rates that the first step can bear.
 
@@ -70,6 +71,8 @@ def measure_start(
         closure: returns the scalar loss of the first batch, with its graph, without backward.
         c: least share of the predicted decrease that must be realised, in [0, 1).
         model: give it when it has buffers that a forward pass changes (BatchNorm).
+        agree: averages numbers over the processes that measure together, so that all of them try
+            the same fractions and find the same one.
 
     Raises:
         ValueError: c outside [0, 1), or a loss that is not a finite scalar with a graph.
@@ -79,6 +82,9 @@ def measure_start(
     parameters = _trainable(optimizers)
     with _restored(optimizers, parameters, model) as (origin, own, rewind):
         loss, gradient = _loss_and_gradient(closure(), parameters)
+        (loss,) = agree([loss])
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss of the first batch must be finite: got {loss}")
         taken = gradient if all(g is None for g in own) else own
         resolution = 16 * torch.finfo(torch.float32).eps * abs(loss)
 
@@ -90,6 +96,7 @@ def measure_start(
             predicted = -_inner(gradient, parameters, origin)
             with torch.no_grad():
                 after = float(closure())
+            predicted, after = agree([predicted, after])
             if not predicted > 0.0 or not math.isfinite(after):
                 return -math.inf
             if predicted < resolution:  # too small to be seen in the loss: curvature is not felt
@@ -128,10 +135,9 @@ def _loss_and_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[floa
             "the closure must return the loss of the first batch before backward: "
             f"expected a scalar tensor with its graph, got {got}"
         )
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise ValueError(f"the loss of the first batch must be finite: got {value}")
-    return value, list(torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True))
+    return float(loss.detach()), list(
+        torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)
+    )
 
 
 def _take_step(

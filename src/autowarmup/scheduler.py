@@ -202,7 +202,9 @@ class AdaptiveWarmup(LRScheduler):
         the largest whose actual decrease of the loss is at least a share `c` of the decrease that
         the gradient promises; div is its inverse, and 1 means that no warm-up is needed. Weights,
         optimizer state and random state are restored bit for bit. Gradients that are already there
-        (accumulated, clipped) are the ones the trial steps use.
+        (accumulated, clipped) are the ones the trial steps use. Several processes measure together,
+        each on its own part of the batch: call it in all of them, after backward, with a closure
+        that runs the bare module (not DDP's wrapper). Sharded parameters are not supported.
 
         Args:
             closure: returns the loss of the first batch, without backward; about a dozen calls.
@@ -224,7 +226,14 @@ class AdaptiveWarmup(LRScheduler):
             return self.div
         self._write(self.state.factor)  # a group added since construction is known from here on
         try:
-            start = measure_start(self.optimizers, self.peak_lrs, closure, c=c, model=model)
+            start = measure_start(
+                self.optimizers,
+                self.peak_lrs,
+                closure,
+                c=c,
+                model=model,
+                agree=self.agreement.average,
+            )
         finally:
             self._updates.set(False)  # the trial steps were taken back
             self._write(self.state.factor)

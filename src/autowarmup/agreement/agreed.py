@@ -97,14 +97,18 @@ class Agreement:
             group = None
         if group is None and buffer.device is None and overflow is None:
             return Seen(agreed([buffer.read()], self.reduce))
-        if group is not None:
-            device = group.device
-        else:
-            device = buffer.device or (overflow.device if overflow is not None else None)
-        assert device is not None, "something lies on a device here"
-        slot = self._slot(group, device)
+        slot = self._slot(group, self._place(group, overflow))
         slot.send(buffer, overflow, wait=self.lag == 0)
         return slot
+
+    def _place(self, group: Group | None, overflow: Tensor | None) -> torch.device:
+        """Return where to put an update together: on the accelerator if anything lies there."""
+        if group is not None:
+            return group.device
+        lie = [self.buffer.device, None if overflow is None else overflow.device]
+        devices = [device for device in lie if device is not None]
+        assert devices, "something lies on a device here"
+        return next((device for device in devices if device.type != "cpu"), devices[0])
 
     def _slot(self, group: Group | None, device: torch.device) -> Slot:
         """Return the slot whose turn it is: one more than can be on the way."""
@@ -121,6 +125,13 @@ class Agreement:
         return Seen(
             agreed([part for part, _ in rows], self.reduce), all(skipped for _, skipped in rows)
         )
+
+    def average(self, numbers: list[float]) -> list[float]:
+        """Return the mean of each number over all processes; waits for all of them."""
+        if self.group is None:
+            return list(numbers)
+        rows = self.group.gather_numbers(numbers)
+        return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain numbers; waits for what is on the way."""

@@ -28,7 +28,7 @@ class Group:
 
     def gather(self, message: Tensor, into: Tensor, *, wait: bool) -> Any:
         """Gather equal vectors of all processes into one; return what can be waited for."""
-        return dist.all_gather_into_tensor(into, message, group=self.handle, async_op=not wait)
+        return _gather()(into, message, group=self.handle, async_op=not wait)
 
     def gather_numbers(self, numbers: list[float]) -> list[list[float]]:
         """Return the numbers of every process, in the order of their ranks; waits for all."""
@@ -36,6 +36,11 @@ class Group:
         into = message.new_empty(self.size * len(numbers))
         self.gather(message, into, wait=True)
         return into.reshape(self.size, len(numbers)).tolist()
+
+
+def _gather() -> Any:
+    """Return the collective, which torch 2.13 gave another name."""
+    return getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
 def check_option(process_group: Any) -> None:

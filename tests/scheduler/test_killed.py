@@ -1,0 +1,76 @@
+"""SIGKILL in every phase: the run that goes on from its last checkpoint ends in the same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from autowarmup import AdaptiveWarmup
+
+STEPS, EVERY = 100, 3
+LAW = {"peak": 0.2, "div": 10.0, "max_fraction": 0.3}
+PHASES = {
+    "warm-up": ({}, 20),
+    "warm-up, late loss": ({"lag": 1}, 20),
+    "warm-up by the law": (LAW, 2),
+    "ramp of the cap": ({**LAW, "peak": 0.001}, 31),
+    "decay": ({}, 70),
+    "last update": ({}, STEPS - 1),
+}
+
+
+def train(file: Path, kill_at: int | None, **options) -> str:
+    """Train with a checkpoint every few updates; die in the middle of update `kill_at`."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+    scheduler = AdaptiveWarmup(optimizer, STEPS, **options)
+    parts, first = (model, optimizer, scheduler), 0
+    if file.exists():
+        first, *states = torch.load(file, weights_only=True)
+        for part, state in zip(parts, states, strict=True):
+            part.load_state_dict(state)
+    for step in range(first, STEPS):
+        data = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        for micro in data.split(4):
+            loss = nn.functional.cross_entropy(model(micro), micro.argmax(-1) % 2)
+            loss.backward()
+            scheduler.observe(loss)
+        optimizer.step()
+        if step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        scheduler.step()
+        optimizer.zero_grad()
+        if step % EVERY == 0:
+            aside = file.with_suffix(".new")
+            torch.save([step + 1, *(part.state_dict() for part in parts)], aside)
+            os.replace(aside, file)
+    weights = torch.cat([p.detach().ravel() for p in model.parameters()])
+    return weights.numpy().tobytes().hex() + str(scheduler.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child never returns
+@pytest.mark.parametrize("name", PHASES)
+def test_a_killed_run_ends_in_the_same_bits(name, tmp_path):
+    options, at = PHASES[name]
+    whole = train(tmp_path / "whole.pt", None, **options)
+    if name == "ramp of the cap":
+        assert "'cap_step': 30" in whole
+        assert "'warmup_end_step': 32" in whole
+    file = tmp_path / "killed.pt"
+    child = os.fork()
+    if child == 0:
+        try:
+            train(file, at, **options)
+        finally:
+            os._exit(1)  # not reached
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert torch.load(file, weights_only=True)[0] <= at
+    assert train(file, None, **options) == whole
