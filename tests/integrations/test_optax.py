@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from pages import loop
 
 from autowarmup import Trace
 from autowarmup.core.config import ScheduleConfig
@@ -209,3 +210,19 @@ def test_bfloat16_updates_stay_what_they_are():
     updates, state = tx.update(jnp.ones(2, jnp.bfloat16), tx.init(None), value=3.0)
     assert updates.dtype == jnp.bfloat16
     assert state.factor.dtype == jnp.float32
+
+
+def test_the_loops_of_the_page_train():
+    names = {
+        "params": {"w": jnp.ones((3, 2))},
+        "loss_of": lambda params, batch: jnp.square(batch @ params["w"] - 1.0).mean(),
+    }
+    exec(loop("optax"), names)
+    params, state, batch = names["params"], names["state"], jnp.ones((4, 3))
+    before = names["loss_of"](params, batch)
+    for _ in range(20):
+        params, state = names["update"](params, state, batch)
+    assert names["loss_of"](params, batch) < before
+    assert int(warmup_states(state)[0].step) == 20
+    exec(loop("optax", 1), names)
+    assert len(warmup_states(names["tx"].init(params))) == 2
