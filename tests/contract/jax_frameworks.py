@@ -18,16 +18,20 @@ from autowarmup.integrations.optax import (
 )
 
 PARAMS = {"w": jnp.zeros(2), "b": jnp.zeros(2)}
+ONES = {"w": jnp.ones(2), "b": jnp.ones(2)}
+NANS = {"w": jnp.full(2, jnp.nan), "b": jnp.ones(2)}
 _STEPS: dict[Any, Any] = {}  # compiled once for all runs with the same settings
 
 
 class Optax(Host):
-    """`scale_by_adaptive_warmup` after an optimizer with two rates."""
+    """`scale_by_adaptive_warmup` after an optimizer with two rates.
+
+    Inside `apply_if_finite`, which throws away updates that are not finite.
+    """
 
     name = "Optax, transformation"
     peaks = (0.5, 0.03)
     tolerance = 3e-6  # float32; measured: 3e-7
-    skips = False
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
         key = (type(self), steps, tuple(sorted(options.items())))
@@ -40,25 +44,24 @@ class Optax(Host):
     def build(self, steps: int, options: dict[str, Any]) -> Any:
         rates = {"w": optax.sgd(self.peaks[0]), "b": optax.sgd(self.peaks[1])}
         groups = optax.partition(rates, {"w": "w", "b": "b"})
-        return optax.chain(groups, scale_by_adaptive_warmup(steps, **options))
+        chained = optax.chain(groups, scale_by_adaptive_warmup(steps, **options))
+        return optax.apply_if_finite(chained, max_consecutive_errors=9)
 
-    def go(self, gradient: float, **value: Any) -> dict[str, Any]:
-        gradients = jax.tree.map(lambda p: jnp.full_like(p, gradient), PARAMS)
-        updates, self.state = self.step(gradients, self.state, PARAMS, **value)
-        return updates
+    def go(self, gradients: dict[str, Any], **value: Any) -> None:
+        _, self.state = self.step(gradients, self.state, PARAMS, **value)
 
     def update(self, loss: float | None) -> None:
-        self.go(1.0, **({} if loss is None else {"value": loss}))
+        self.go(ONES, **({} if loss is None else {"value": loss}))
 
     def idle(self) -> None:
         self.rates()  # nothing is called without an update: reading must not move it either
 
     def rates(self) -> list[float]:
-        updates, _ = self.step(jax.tree.map(jnp.ones_like, PARAMS), self.state, PARAMS, value=1.0)
-        return [float(-updates[name][0]) for name in ("w", "b")]
+        updates, _ = self.step(ONES, self.state, PARAMS, value=1.0)
+        return [-float(np.asarray(updates[name])[0]) for name in ("w", "b")]
 
     def skip(self, loss: float) -> None:
-        raise NotImplementedError  # see OptaxSkipping
+        self.go(NANS, value=loss)
 
     def status(self) -> str:
         return status(self.state).name
@@ -71,24 +74,12 @@ class Optax(Host):
         self.state = jax.tree.unflatten(shape, [jnp.asarray(x.numpy()) for x in state["leaves"]])
 
 
-class OptaxSkipping(Optax):
-    """Inside `apply_if_finite`, which throws away updates that are not finite."""
-
-    name = "Optax, apply_if_finite"
-    skips = True
-
-    def build(self, steps: int, options: dict[str, Any]) -> Any:
-        return optax.apply_if_finite(super().build(steps, options), max_consecutive_errors=9)
-
-    def skip(self, loss: float) -> None:
-        self.go(float("nan"), value=loss)
-
-
 class OptaxSchedule(Optax):
     """`AdaptiveWarmupSchedule` through `inject_hyperparams`, here as the only rate."""
 
     name = "Optax, schedule"
     peaks = (0.5,)
+    skips = False
 
     def build(self, steps: int, options: dict[str, Any]) -> Any:
         schedule = AdaptiveWarmupSchedule(self.peaks[0], steps, **options)
@@ -98,4 +89,4 @@ class OptaxSchedule(Optax):
         return super().rates()[:1]
 
 
-JAX_FRAMEWORKS = [Optax, OptaxSkipping, OptaxSchedule]
+JAX_FRAMEWORKS = [Optax, OptaxSchedule]

@@ -161,17 +161,6 @@ def test_chained_after_multi_steps_it_averages_the_micro_batches():
         expected = plain.update(expected, value=loss)
 
 
-def test_updates_that_are_not_finite_can_be_skipped():
-    tx = optax.apply_if_finite(optax.chain(optax.sgd(1.0), scale_by_adaptive_warmup(30)), 5)
-    params = jnp.ones(2)
-    state = tx.init(params)
-    _, state = tx.update(jnp.ones(2), state, params, value=5.0)
-    before = report(state)
-    moved, state = tx.update(jnp.full(2, jnp.nan), state, params, value=jnp.nan)
-    assert not moved.any()
-    assert report(state) == before
-
-
 def test_the_report_says_where_it_stands():
     tx = optax.chain(optax.sgd(0.5), scale_by_adaptive_warmup(10, peak=0.5, div=10.0))
     params = jnp.ones(2)
