@@ -49,6 +49,8 @@ curvature: $(READY)
 benchmarks: $(READY)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/observer_overhead.py
+	$(BIN)/python benchmarks/hosts_overhead.py
+	$(BIN)/python benchmarks/gpu_syncs.py
 
 clean:
 	rm -rf .venv build src/*.egg-info .pytest_cache .ruff_cache .hypothesis

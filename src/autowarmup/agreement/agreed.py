@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autowarmup.agreement.arrival import Seen, Slot, agreed
-from autowarmup.agreement.buffer import LossBuffer
+from autowarmup.agreement.buffer import LossBuffer, single
 from autowarmup.agreement.group import Group, check_option, resolve
 from autowarmup.agreement.reduction import Reduction, reduction
 
@@ -79,9 +79,12 @@ class Agreement:
             overflow: above 0 on its device if the update was thrown away.
         """
         buffer = self.buffer
-        usual = self._plain and self._resolved and overflow is None
-        if usual and type(loss) is float and not buffer.known.batches:
-            return Seen(loss)  # one CPU, one batch an update
+        if self._plain and self._resolved and type(weight) is float and weight == 1.0:
+            # One CPU and one batch an update: most loops, at every step.
+            if type(loss) is float and not buffer.known.batches:
+                return Seen(loss)
+            if isinstance(loss, Tensor) and loss.is_cpu and not buffer.known.batches:
+                return Seen(single(loss, "loss").item())
         if loss is not None:
             buffer.add(loss, weight)
         self.pending.append(self._on_its_way(needed, overflow))

@@ -64,10 +64,7 @@ class LossBuffer:
         self.known = Part(known.total + part, known.weight + weight, known.batches + 1)
 
     def _scalar(self, value: Tensor, what: str) -> float | Tensor:
-        if value.numel() != 1:
-            raise ValueError(
-                f"expected a scalar {what}, got a tensor of shape {tuple(value.shape)}"
-            )
+        single(value, what)
         if value.is_cpu and not self.stays:
             return value.item()
         return value.detach().reshape(())
@@ -108,6 +105,17 @@ class LossBuffer:
         """Take over saved sums."""
         self.clear()
         self.known = Part(**state)
+
+
+def single(value: Tensor, what: str) -> Tensor:
+    """Return a tensor of one element as it is.
+
+    Raises:
+        ValueError: it has another number of elements.
+    """
+    if value.numel() != 1:
+        raise ValueError(f"expected a scalar {what}, got a tensor of shape {tuple(value.shape)}")
+    return value
 
 
 def widest(device: torch.device) -> torch.dtype:
