@@ -27,6 +27,7 @@ ROOMS = (
     "compare",
     "curvature",
     "bench",
+    "integrations",
     "cli",
     "__main__",
 )

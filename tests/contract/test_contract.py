@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from hosts import HOSTS, STEPS, Core, Host, falling_loss
+from hosts import HOSTS as TORCH_LOOPS
+from hosts import STEPS, Core, Host, falling_loss
+from jax_frameworks import JAX_FRAMEWORKS
+from torch_frameworks import TORCH_FRAMEWORKS
 
 from autowarmup import Trace
 
+HOSTS = [*TORCH_LOOPS, *TORCH_FRAMEWORKS, *JAX_FRAMEWORKS]
 GOLDEN = Path(__file__).parent.parent / "golden"
 LAW = {"peak": 0.23, "div": 10.0, "max_fraction": 0.3}  # visits the ramp of the cap, too
 RULES = {"law": LAW, "watched": {"peak": "watched"}}

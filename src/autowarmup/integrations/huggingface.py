@@ -1,0 +1,153 @@
+"""Hugging Face Trainer: by a mixin (every micro-batch is seen), or by a callback alone.
+
+The Trainer calls `lr_scheduler.step()` bare and tells no callback the loss except by its log. The
+mixin is therefore the better way. The callback is for trainers that cannot be subclassed; it reads
+the log, which has to be written at every step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers import TrainerCallback
+from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
+
+from autowarmup.integrations.accelerate import unwrapped
+from autowarmup.integrations.tracking import metrics
+from autowarmup.integrations.waiting import WaitingWarmup
+from autowarmup.scheduler import AdaptiveWarmup
+
+if TYPE_CHECKING:
+    from transformers import Trainer as _Base
+else:
+    _Base = object
+
+
+class AdaptiveWarmupMixin(_Base):
+    """Put it before a Trainer: `class MyTrainer(AdaptiveWarmupMixin, Trainer)`.
+
+    The scheduler is made when training starts, with the number of steps that the Trainer knows and
+    `warmup_options`; `args.learning_rate` is the peak rate, and `args.lr_scheduler_type` and
+    `args.warmup_steps` have no effect. One may also be given: `optimizers=(optimizer, scheduler)`.
+    Micro-batches are averaged here, processes by the scheduler. Phase and gap go to the log.
+
+    Attributes:
+        warmup_options: keyword arguments of `AdaptiveWarmup`.
+    """
+
+    warmup_options: ClassVar[dict[str, Any]] = {}
+    _update_seen = -1
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: Optimizer | None = None
+    ) -> AdaptiveWarmup:
+        """Make the scheduler, or check the one that was given.
+
+        Raises:
+            ValueError: another scheduler was given, or none could be fed.
+        """
+        self._update_seen = -1
+        given = self.lr_scheduler
+        if given is None:
+            inner = unwrapped(cast(Optimizer, optimizer or self.optimizer))
+            given = AdaptiveWarmup(inner, num_training_steps, **self.warmup_options)
+            self.lr_scheduler, self._created_lr_scheduler = given, True
+        if not isinstance(given, AdaptiveWarmup) or isinstance(given, WaitingWarmup):
+            raise ValueError(
+                "AdaptiveWarmupMixin feeds an AdaptiveWarmup: expected "
+                "optimizers=(optimizer, AdaptiveWarmup(...)) or (optimizer, None), "
+                f"got {type(given).__name__}"
+            )
+        return given
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        """Train on one micro-batch and show the scheduler its loss."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        scheduler = self.lr_scheduler
+        assert isinstance(scheduler, AdaptiveWarmup), "create_scheduler has checked it"
+        if self.state.global_step != self._update_seen:
+            # The Trainer counts an update that mixed precision skipped, but does not call the
+            # scheduler: losses still waiting belong to it, and this call drops them.
+            scheduler.step()
+            self._update_seen = self.state.global_step
+        # Losses come as shares of the mean of the whole update; the scheduler averages them.
+        scheduler.observe(loss * self.current_gradient_accumulation_steps)
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add phase, share of the peak rate and gap to the log of a training step."""
+        if "loss" in logs and isinstance(self.lr_scheduler, AdaptiveWarmup):
+            logs.update(metrics(self.lr_scheduler, prefix="warmup_", rates=False))
+        super().log(logs, start_time)
+
+
+class AdaptiveWarmupCallback(TrainerCallback):
+    """Feeds the scheduler from the log: `Trainer(optimizers=(optimizer, LoggedWarmup(...)), ...)`.
+
+    Needs `logging_steps=1` and `logging_nan_inf_filter=False`; a host read of the loss per step is
+    the price. The logged loss is the mean over micro-batches and processes already.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check what the callback depends on, before the first step.
+
+        Raises:
+            ValueError: the scheduler is not a `LoggedWarmup`, or the log would not show the loss of
+                every step.
+        """
+        scheduler = kwargs.get("lr_scheduler")
+        if not isinstance(scheduler, LoggedWarmup):
+            raise ValueError(
+                "AdaptiveWarmupCallback feeds a LoggedWarmup: expected "
+                f"optimizers=(optimizer, LoggedWarmup(...)), got {type(scheduler).__name__}"
+            )
+        strategy = getattr(args.logging_strategy, "value", args.logging_strategy)
+        if strategy != "steps" or state.logging_steps != 1:
+            raise ValueError(
+                "AdaptiveWarmupCallback reads the loss of every step from the log: expected "
+                "logging_strategy='steps' and logging_steps=1, got "
+                f"{strategy!r} and {state.logging_steps}"
+            )
+        if args.logging_nan_inf_filter:
+            raise ValueError(
+                "AdaptiveWarmupCallback must see losses that are not finite: expected "
+                "logging_nan_inf_filter=False, got True, which logs them as 0"
+            )
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count an update that was not logged; there should be none."""
+        kwargs["lr_scheduler"].settle()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Step the scheduler with the logged loss; logs of evaluations have none."""
+        if logs is not None and "loss" in logs:
+            kwargs["lr_scheduler"].step(logs["loss"])
+
+
+class LoggedWarmup(WaitingWarmup):
+    """The scheduler of `AdaptiveWarmupCallback`: it waits for the loss that the Trainer logs.
+
+    Args:
+        optimizer: one optimizer or a list of them.
+        total_steps: optimizer steps of the whole run.
+        options: those of `AdaptiveWarmup`, save `process_group`: the log holds one loss for all.
+    """
+
+    def __init__(self, optimizer: Any, total_steps: int, **options: Any) -> None:
+        super().__init__(optimizer, total_steps, **{"lag": 0, **options, "process_group": False})

@@ -1,0 +1,81 @@
+"""Lightning: a callback that tells the scheduler of `configure_optimizers` the training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from autowarmup.integrations.tracking import metrics
+from autowarmup.integrations.waiting import WaitingWarmup
+
+
+class LightningWarmup(WaitingWarmup):
+    """The scheduler to return from `configure_optimizers`, with any `interval`.
+
+    `self.trainer.estimated_stepping_batches` is its `total_steps`. Lightning calls its `step()`
+    before the loss is known, and nothing happens then; `AdaptiveWarmupCallback` moves it.
+    """
+
+
+class AdaptiveWarmupCallback(Callback):
+    """Feeds every `LightningWarmup` of the module; `Trainer(callbacks=[AdaptiveWarmupCallback()])`.
+
+    For automatic optimization, where Lightning allows one optimizer: Muon beside AdamW has to be
+    one object (`autowarmup.Muon` is). With manual optimization use `AdaptiveWarmup` and call
+    `scheduler.step(loss)` after the optimizer.
+
+    Args:
+        log: also log rate, phase and gap with `log_dict`, for every logger of the Trainer.
+    """
+
+    def __init__(self, log: bool = False) -> None:
+        self.log_metrics = log
+        self._steps = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that there is something to feed and a way to.
+
+        Raises:
+            ValueError: no `LightningWarmup` among the schedulers, or manual optimization.
+        """
+        if not pl_module.automatic_optimization:
+            raise ValueError(
+                "AdaptiveWarmupCallback feeds in automatic optimization: expected "
+                "automatic_optimization=True, got False; there, call scheduler.step(loss) yourself"
+            )
+        if not _schedulers(trainer):
+            got = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
+            raise ValueError(
+                "AdaptiveWarmupCallback feeds a LightningWarmup: expected one among the schedulers "
+                f"that configure_optimizers returns, got {', '.join(got) or 'no scheduler'}"
+            )
+        self._steps = trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Show the loss of the micro-batch; step where Lightning counted an update."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        schedulers = _schedulers(trainer)
+        if loss is not None:  # Lightning has divided it by the number of micro-batches
+            for scheduler in schedulers:
+                scheduler.observe(loss * trainer.accumulate_grad_batches)
+        if trainer.global_step == self._steps:
+            return
+        self._steps = trainer.global_step
+        for scheduler in schedulers:  # it knows whether mixed precision skipped the update
+            scheduler.settle()
+        if self.log_metrics:
+            pl_module.log_dict(metrics(schedulers[0]), on_step=True, on_epoch=False)
+
+
+def _schedulers(trainer: Trainer) -> list[LightningWarmup]:
+    found = [config.scheduler for config in trainer.lr_scheduler_configs]
+    return [each for each in found if isinstance(each, LightningWarmup)]

@@ -1,0 +1,255 @@
+"""Optax: the warm-up as a gradient transformation and as a stateful schedule, both for jit.
+
+    tx = optax.chain(optax.adamw(3e-3), scale_by_adaptive_warmup(total_steps=1000))
+    updates, state = tx.update(grads, state, params, value=loss)
+
+The rate of an update follows the losses of the updates before it, as in the torch scheduler, so
+that `value` may be the loss of the very batch that gave the gradients. Every process of a
+distributed program has to give the same one: average it first (`jax.lax.pmean`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.core import Tracer
+
+from autowarmup.core.config import ScheduleConfig
+from autowarmup.core.rules import DEFAULT_RULE
+from autowarmup.core.status import Status
+from autowarmup.integrations.jnp_rules import TracedRule, traced
+
+PHASES = ("warmup", "decay", "done")
+EVENTS = (None, Status.NO_LOSS, Status.NON_FINITE, Status.BELOW_BOUND)
+
+
+class WarmupState(NamedTuple):
+    """Where the warm-up stands between two updates: scalars on the device, plus the rule's own.
+
+    Attributes:
+        step: number of updates taken, int32.
+        factor: share of the peak rate that the next update uses, float.
+        phase: index into ("warmup", "decay", "done"), int32.
+        gap: smoothed loss minus the lower bound; NaN where there is none.
+        event: index into `EVENTS`, what was to be said about the last loss, int32.
+        carry: what the rule remembers.
+        total: sum of the losses of the micro-batches so far.
+        told: number of them, int32.
+        micro: number of micro-batches so far, int32.
+    """
+
+    step: Array
+    factor: Array
+    phase: Array
+    gap: Array
+    event: Array
+    carry: Any
+    total: Array
+    told: Array
+    micro: Array
+
+
+class AdaptiveWarmupSchedule:
+    """A `StatefulSchedule`: `optax.inject_hyperparams(optax.contrib.muon)(schedule)`.
+
+    Its state is one of its own for every hyperparameter that it is given for; all see the same
+    losses and agree. `tx.update(..., value=loss)` feeds it.
+
+    Args:
+        lr: the peak rate; 1 gives the share of it.
+        total_steps: updates of the whole run.
+        peak: a warm-up rule, one of `jnp_rules.SUPPORTED`, or a number in (0, 1).
+        div: for the rules of the gap, peak rate over first rate. There is no `calibrate` here.
+        every: micro-batches per update, whose losses are averaged. `optax.MultiSteps` shows what
+            it wraps the last one only; chain this after it, with its `every_k_schedule`.
+        dtype: of the state.
+        options: `decay`, `final_fraction`, `lower_bound`, `max_fraction`, `smoothing`, `beta` as in
+            `autowarmup.core.ScheduleConfig`.
+
+    Raises:
+        ValueError: an argument out of its range, or a rule that cannot be traced; at the first
+            loss, if it is seen outside jit, a `lower_bound` above it.
+
+    Example:
+        >>> schedule = AdaptiveWarmupSchedule(0.5, total_steps=100)
+        >>> state = schedule.init()
+        >>> first = schedule(state)
+        >>> state = schedule.update(state, value=4.0)
+        >>> bool(schedule(state) > first), int(state.step)
+        (True, 1)
+    """
+
+    def __init__(
+        self,
+        lr: float,
+        total_steps: int,
+        *,
+        peak: str | float = DEFAULT_RULE,
+        every: int = 1,
+        dtype: Any = jnp.float32,
+        **options: Any,
+    ) -> None:
+        if not every >= 1:
+            raise ValueError(f"expected every >= 1 micro-batches per update, got {every}")
+        self.lr, self.every, self.dtype = lr, int(every), dtype
+        self.config = ScheduleConfig(total_steps, **options)
+        self.rule: TracedRule = traced(peak, self.config, dtype)
+
+    def init(self) -> WarmupState:
+        """Return the state before the first update."""
+        zero = jnp.asarray(0, jnp.int32)
+        carry, nothing = self.rule.init(), jnp.asarray(0.0, self.dtype)
+        return self._state(carry, zero, zero, nothing, zero, zero)
+
+    def __call__(self, state: WarmupState, **extra: Any) -> Array:
+        """Return the rate of the next update, a scalar; changes nothing."""
+        return self.lr * state.factor
+
+    def update(
+        self, state: WarmupState, *, value: Array | float | None = None, **extra: Any
+    ) -> WarmupState:
+        """Return the state one update later, or one micro-batch later with `every` above 1.
+
+        Args:
+            state: the state that `init` or `update` returned.
+            value: loss of the batch at the weights before the update, a scalar; `None` if there is
+                none.
+            extra: what other transformations of a chain ask for.
+        """
+        if value is not None:
+            value = jnp.asarray(value)
+            self._check(state, value)
+        if self.every == 1:
+            loss = jnp.asarray(jnp.nan, self.dtype) if value is None else value
+            told = jnp.asarray(value is not None)
+            return self._advanced(state, loss, told)
+        given = state.told + int(value is not None)
+        total = state.total if value is None else state.total + value.astype(self.dtype)
+        micro = state.micro + 1
+        waiting = state._replace(total=total, told=given, micro=micro)
+        loss = jnp.where(given > 0, total / jnp.maximum(given, 1), jnp.nan)
+        moved = self._advanced(state, loss.astype(self.dtype), given > 0)
+        full = micro >= self.every
+        return jax.tree.map(lambda a, b: jnp.where(full, a, b), moved, waiting)
+
+    def _advanced(self, state: WarmupState, loss: Array, told: Array) -> WarmupState:
+        event = jnp.where(loss < self.config.lower_bound, 3, 0)
+        event = jnp.where(jnp.isfinite(loss), event, 2)
+        event = jnp.where(told, event, jnp.where(state.phase == 0, 1, 0)).astype(jnp.int32)
+        zero = jnp.zeros_like(state.step)
+        carry = self.rule.advance(state.carry, state.step, loss)
+        return self._state(carry, state.step + 1, event, jnp.zeros_like(state.total), zero, zero)
+
+    def _state(
+        self, carry: Any, step: Array, event: Array, total: Array, given: Array, micro: Array
+    ) -> WarmupState:
+        last = jnp.minimum(step, self.config.total_steps - 1)
+        over = step >= self.config.total_steps
+        phase = jnp.where(over, 2, self.rule.end(carry, step) >= 0).astype(jnp.int32)
+        factor = self.rule.factor(carry, last).astype(self.dtype)
+        gap = self.rule.gap(carry).astype(self.dtype)
+        return WarmupState(step, factor, phase, gap, event, carry, total, given, micro)
+
+    def _check(self, state: WarmupState, value: Array) -> None:
+        """Refuse a scalar that is none, and outside jit a first loss under the bound."""
+        if value.shape != ():
+            raise ValueError(f"expected a scalar value, got an array of shape {value.shape}")
+        if isinstance(value, Tracer) or isinstance(state.step, Tracer):
+            return
+        bound = self.config.lower_bound
+        if int(state.step) == 0 and jnp.isfinite(value) and float(value) <= bound:
+            raise ValueError(
+                "the lower bound must lie below the first loss: "
+                f"expected lower_bound < {float(value):g}, got {bound:g}"
+            )
+
+
+def scale_by_adaptive_warmup(
+    total_steps: int, *, peak: str | float = DEFAULT_RULE, **options: Any
+) -> optax.GradientTransformationExtraArgs:
+    """Return the warm-up as a transformation to chain after an optimizer with its peak rate.
+
+    It multiplies updates of every parameter by one factor in (0, 1]: decoupled weight decay
+    follows, and groups with rates of their own keep their proportions.
+
+    Args:
+        total_steps: updates of the whole run.
+        peak: the warm-up rule.
+        options: those of `AdaptiveWarmupSchedule`.
+
+    Example:
+        >>> tx = optax.chain(optax.sgd(1.0), scale_by_adaptive_warmup(100, peak=0.5, div=10.0))
+        >>> params = {"w": jnp.ones(2)}
+        >>> updates, state = tx.update(params, tx.init(params), params, value=4.0)
+        >>> [round(float(u), 6) for u in updates["w"]]
+        [-0.1, -0.1]
+    """
+    schedule = AdaptiveWarmupSchedule(1.0, total_steps, peak=peak, **options)
+
+    def init(params: optax.Params) -> WarmupState:
+        return schedule.init()
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        value: Array | float | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, WarmupState]:
+        assert isinstance(state, WarmupState), "the state is the one that init returned"
+        scaled = jax.tree.map(lambda u: u * state.factor.astype(u.dtype), updates)
+        return scaled, schedule.update(state, value=value)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def warmup_states(opt_state: Any) -> list[WarmupState]:
+    """Return the states of every warm-up inside the state of an optimizer, in its order."""
+    leaves = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, WarmupState))
+    return [leaf for leaf in leaves if isinstance(leaf, WarmupState)]
+
+
+def report(opt_state: Any, lr: float = 1.0, *, prefix: str = "warmup/") -> dict[str, float]:
+    """Return phase, factor, rate and gap as floats for a tracker; waits for the device.
+
+    Args:
+        opt_state: the state of an optimizer with a warm-up inside.
+        lr: the peak rate.
+        prefix: of every name.
+
+    Raises:
+        ValueError: no warm-up inside.
+
+    Example:
+        >>> state = scale_by_adaptive_warmup(100, peak=0.5, div=10.0).init({})
+        >>> report(state)["warmup/phase"]
+        0.0
+    """
+    found = warmup_states(opt_state)
+    if not found:
+        raise ValueError("expected the state of an optimizer with an adaptive warm-up, got another")
+    state = jax.device_get(found[0])
+    values = {"phase": state.phase, "factor": state.factor, "lr": lr * state.factor}
+    if not jnp.isnan(state.gap):
+        values["gap"] = state.gap
+    return {prefix + name: float(value) for name, value in values.items()}
+
+
+def status(opt_state: Any) -> Status:
+    """Return what the last update had to say; its value is a sentence.
+
+    Raises:
+        ValueError: no warm-up inside.
+    """
+    found = warmup_states(opt_state)
+    if not found:
+        raise ValueError("expected the state of an optimizer with an adaptive warm-up, got another")
+    phase, event = PHASES[int(found[0].phase)], EVENTS[int(found[0].event)]
+    if phase == "done":
+        return Status.DONE
+    return event or (Status.WARMING if phase == "warmup" else Status.DECAYING)

@@ -1,0 +1,143 @@
+"""Show rate, phase, gap and, where it is measured, the trust ratio in a tracker.
+
+One hook for all: TensorBoard writers have `add_scalar`; Weights & Biases and trackio, their modules
+as well as their runs, have `log`; anything else can be a function of a dict and a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from autowarmup.core.rules.watched import WatchedState
+
+PHASES = ("warmup", "decay", "done")
+"""A tracker draws numbers: a phase is its index here."""
+
+
+class Schedule(Protocol):
+    """What the hook reads; the torch scheduler has it."""
+
+    @property
+    def phase(self) -> str: ...  # noqa: D102 - as in AdaptiveWarmup
+    @property
+    def factor(self) -> float: ...  # noqa: D102
+    @property
+    def state(self) -> Any: ...  # noqa: D102
+    def get_last_lr(self) -> list[Any]: ...  # noqa: D102
+
+
+def metrics(
+    schedule: Schedule, *, prefix: str = "warmup/", rates: bool = True, observer: Any = None
+) -> dict[str, float]:
+    """Return what there is to draw, as floats by name.
+
+    Args:
+        schedule: an `AdaptiveWarmup`.
+        prefix: of every name.
+        rates: whether to give the rate of each parameter group: `lr`, `lr_1`, `lr_2`, ...
+        observer: a `CurvatureObserver`, for the trust ratio of its last measurement.
+
+    Example:
+        >>> import torch
+        >>> from autowarmup import AdaptiveWarmup
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.5)
+        >>> metrics(AdaptiveWarmup(optimizer, 100, peak="flat"))
+        {'warmup/phase': 0.0, 'warmup/factor': 0.01, 'warmup/lr': 0.005}
+    """
+    values = {"phase": float(PHASES.index(schedule.phase)), "factor": float(schedule.factor)}
+    if rates:
+        for index, rate in enumerate(schedule.get_last_lr()):
+            values["lr" if index == 0 else f"lr_{index}"] = float(rate)
+    gap = gap_of(schedule.state)
+    if gap is not None:
+        values["gap"] = gap
+    if observer is not None:
+        ratios = [p.trust_ratio for p in observer.trace if p.trust_ratio is not None]
+        if ratios:
+            values["trust_ratio"] = float(ratios[-1])
+    return {prefix + name: value for name, value in values.items()}
+
+
+def gap_of(state: Any) -> float | None:
+    """Return the smoothed gap of a rule's state, `None` if it has seen no loss or keeps none.
+
+    The watched ramp keeps means over a tenth of its window: the one under way, or the last.
+    """
+    gap = getattr(state, "gap", None)
+    if gap is None and isinstance(state, WatchedState):
+        if state.count:
+            gap = state.total / state.count
+        elif state.means:
+            gap = state.means[-1]
+    return None if gap is None else float(gap)
+
+
+class Tracker:
+    """Writes `metrics` to a tracker.
+
+    Args:
+        sink: a TensorBoard `SummaryWriter`; `wandb`, `trackio` or a run of theirs; or a function
+            `f(values, step)`.
+        schedule: an `AdaptiveWarmup`.
+        every: write at every so many calls, the first included.
+        observer: a `CurvatureObserver`, for the trust ratio.
+        prefix: of every name.
+
+    Raises:
+        ValueError: something else as a sink, or `every` below 1.
+
+    Example:
+        >>> import torch
+        >>> from autowarmup import AdaptiveWarmup
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.5)
+        >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100)
+        >>> tracker = Tracker(lambda values, step: print(step, sorted(values)), scheduler)
+        >>> tracker.log()
+        0 ['warmup/factor', 'warmup/lr', 'warmup/phase']
+    """
+
+    def __init__(
+        self,
+        sink: Any,
+        schedule: Schedule,
+        *,
+        every: int = 1,
+        observer: Any = None,
+        prefix: str = "warmup/",
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"expected every >= 1, got {every}")
+        self.schedule, self.every, self.observer, self.prefix = schedule, every, observer, prefix
+        self._write = _writer(sink)
+        self._calls = 0
+
+    def log(self, step: int | None = None) -> None:
+        """Write the values of the next update; call it once per update, after the scheduler.
+
+        Args:
+            step: index on the tracker's axis; the schedule's own count of updates if not given.
+        """
+        due = self._calls % self.every == 0
+        self._calls += 1
+        if due:
+            values = metrics(self.schedule, prefix=self.prefix, observer=self.observer)
+            self._write(values, self.schedule.state.step if step is None else step)
+
+
+def _writer(sink: Any) -> Callable[[dict[str, float], int], Any]:
+    if callable(getattr(sink, "add_scalar", None)):
+
+        def write(values: dict[str, float], step: int) -> None:
+            for name, value in values.items():
+                sink.add_scalar(name, value, step)
+
+        return write
+    if callable(getattr(sink, "log", None)):
+        return lambda values, step: sink.log(values, step=step)
+    if callable(sink):
+        return sink
+    raise ValueError(
+        "expected a tracker with add_scalar (TensorBoard) or log (wandb, trackio), or a function "
+        f"of a dict and a step, got {type(sink).__name__}"
+    )

@@ -1,0 +1,139 @@
+"""Real Lightning Trainers: the golden trace, accumulation, resuming, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from pages import loop
+from torch import nn
+from torch.utils.data import DataLoader
+
+from autowarmup import AdaptiveWarmup, Trace
+from autowarmup.integrations.lightning import AdaptiveWarmupCallback, LightningWarmup
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+# torch deprecates a check that Lightning makes of every batch it looks through; Lightning warns of
+# few worker processes, which a test does not want, and of loaders that cannot go on in the middle
+# of an epoch, which the test of resuming makes up for.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before"),
+]
+
+
+class Replay(L.LightningModule):
+    """A module whose loss is what it is given."""
+
+    def __init__(self, make: Any = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.make, self.rates = make, []
+
+    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        self.rates.append(self.optimizers().param_groups[0]["lr"])
+        return batch.mean() + 0.0 * self.weight.sum()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        return [optimizer], [self.make(optimizer)]
+
+
+def trainer(folder: Path, steps: int, **options: Any) -> L.Trainer:
+    fixed: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    fixed |= {"enable_model_summary": False, "enable_checkpointing": False, "max_epochs": -1}
+    fixed |= {"callbacks": [AdaptiveWarmupCallback()], "default_root_dir": folder}
+    return L.Trainer(max_steps=steps, **{**fixed, **options})
+
+
+def batches(losses: list[float]) -> DataLoader:
+    data = [torch.tensor([loss], dtype=torch.float64) for loss in losses]
+    return DataLoader(data, batch_size=None)
+
+
+def golden() -> tuple[dict, Trace, dict]:
+    run = json.loads((GOLDEN / "runs.json").read_text())["lion"]
+    settings = {"div": run["div"], "peak": run["gap_peak"] / run["gap0"]}
+    return run, Trace.read(GOLDEN / "lion.jsonl"), settings
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_the_golden_trace_at_any_interval(tmp_path, interval):
+    run, trace, settings = golden()
+    steps = run["steps_done"]
+
+    def make(optimizer: Any) -> dict[str, Any]:
+        return {"scheduler": LightningWarmup(optimizer, steps, **settings), "interval": interval}
+
+    model, fit = Replay(make), trainer(tmp_path, steps)
+    fit.fit(model, batches(trace.column("loss")))
+    wanted = [point.lr / run["lr"] for point in trace]
+    assert model.rates == pytest.approx(wanted, rel=1e-11)
+    assert fit.lr_scheduler_configs[0].scheduler.warmup_end_step == run["warmup_end_step"]
+
+
+def test_accumulated_micro_batches_are_averaged_also_in_a_short_last_update(tmp_path):
+    losses = [5.0, 3.0, 4.0, 4.5, 3.5, 2.0, 2.5]
+    model = Replay(lambda optimizer: LightningWarmup(optimizer, 5))
+    callbacks = [AdaptiveWarmupCallback(log=True)]
+    fit = trainer(tmp_path, 5, accumulate_grad_batches=3, callbacks=callbacks)
+    fit.fit(model, batches(losses))
+    seen = fit.lr_scheduler_configs[0].scheduler.trace.column("loss")
+    assert seen == pytest.approx([4.0, 10.0 / 3.0, 2.5, 4.0, 10.0 / 3.0], rel=1e-12)
+    assert fit.callback_metrics["warmup/phase"] == 2.0
+
+
+@pytest.mark.parametrize("cut", [10, 60, 120])
+def test_resuming_from_a_checkpoint_changes_no_bit(tmp_path, cut):
+    run, trace, settings = golden()
+    steps, losses = run["steps_done"], trace.column("loss")
+    make = lambda optimizer: LightningWarmup(optimizer, steps, **settings)  # noqa: E731
+    whole, first, second = Replay(make), Replay(make), Replay(make)
+    trainer(tmp_path, steps).fit(whole, batches(losses))
+    half = trainer(tmp_path, cut)
+    half.fit(first, batches(losses))
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    # Lightning goes on in the middle of the epoch, but a plain loader begins anew.
+    rest = batches(losses[cut:] + losses[:cut])
+    trainer(tmp_path, steps).fit(second, rest, ckpt_path=tmp_path / "half.ckpt", weights_only=True)
+    assert first.rates + second.rates == whole.rates
+
+
+def test_what_cannot_work_is_said_before_the_first_step(tmp_path):
+    model = Replay(lambda optimizer: AdaptiveWarmup(optimizer, 5))
+    with pytest.raises(ValueError, match=r"expected one among the schedulers .* got AdaptiveWarm"):
+        trainer(tmp_path, 5).fit(model, batches([3.0]))
+    model = Replay(lambda optimizer: LightningWarmup(optimizer, 5))
+    model.automatic_optimization = False
+    with pytest.raises(ValueError, match="there, call scheduler"):
+        trainer(tmp_path, 5).fit(model, batches([3.0]))
+
+
+def test_the_loop_of_the_page_trains():
+    class Base(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(2, 2)
+
+        def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+            return (self.hidden(batch) - 1.0).square().mean()
+
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet |= {"enable_checkpointing": False, "accelerator": "cpu"}
+    made: list[L.Trainer] = []
+
+    def make(**options: Any) -> L.Trainer:
+        made.append(L.Trainer(**options, **quiet))
+        return made[-1]
+
+    loader = DataLoader([torch.ones(4, 2)] * 10, batch_size=None)
+    code = loop("lightning").replace("L.Trainer(", "make(")
+    exec(code, {"Base": Base, "loader": loader, "make": make})
+    scheduler = made[0].lr_scheduler_configs[0].scheduler
+    assert (scheduler.state.step, scheduler.phase) == (20, "done")
+    assert scheduler.trace[-1].loss < scheduler.trace[0].loss
