@@ -25,6 +25,7 @@ ROOMS = (
     "compare",
     "curvature",
     "bench",
+    "theory",
     "cli",
 )
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
