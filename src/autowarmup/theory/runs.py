@@ -21,6 +21,9 @@ from autowarmup.theory.objective import Objective
 Floats = NDArray[np.float64]
 Momentum = Literal["none", "polyak", "lion", "nesterov"]
 
+FAR = 1e100
+"""A gap from here on counts as divergence; squares beyond it would overflow."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -181,7 +184,7 @@ def run(
         with np.errstate(over="ignore", invalid="ignore"):
             after = np.maximum(objective.value(x) - floor, 0.0)
         # What has left the domain, or overflowed, stays outside.
-        gap = np.where(alive & np.isfinite(after), after, np.inf)
+        gap = np.where(alive & (after < FAR), after, np.inf)
         kept.add(gap=gap, distance=objective.distance(x), lr=lr, dual=view.dual, slope=view.slope,
                  length=view.length, error=error)  # fmt: skip
     names = ("gap", "distance", "lr", "dual", "slope", "length", "error")
@@ -201,7 +204,7 @@ def _look(
     """Return what the rule sees, the new average, and the error of the estimate."""
     geometry = objective.geometry
     with np.errstate(over="ignore", invalid="ignore"):
-        gradient = np.nan_to_num(objective.gradient(x))
+        gradient = np.where(geometry.expand(np.isfinite(gap)), objective.gradient(x), 0.0)
     seen = gradient
     if method.noise is not None and rng is not None:
         seen = gradient + method.noise(rng, gradient)

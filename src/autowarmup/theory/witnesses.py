@@ -113,36 +113,36 @@ class ProductCosh(Objective):
         self.f_star, self.zeta = np.zeros(self.instances), np.ones(self.instances)
         self.minimiser = np.zeros((self.instances, 2))
         squares = np.stack([self.share, 1 - self.share], 1) * self.H1[:, None]
-        self._rates = np.sqrt(squares)
+        self.rates = np.sqrt(squares)
         self.mu = self.H0 * squares[:, 0] * squares[:, 1] / self.H1**2
         self._ratio = self.H0 / self.H1
 
     def _parts(self, x: Floats) -> tuple[Floats, Floats]:
         with np.errstate(over="ignore"):
-            return np.cosh(self._rates * x), np.sinh(self._rates * x)
+            return np.cosh(self.rates * x), np.sinh(self.rates * x)
 
     def value(self, x: Floats) -> Floats:
         """Return f; written so that a small f keeps its digits."""
-        half = 2 * np.sinh(self._rates * x / 2) ** 2
+        half = 2 * np.sinh(self.rates * x / 2) ** 2
         return self._ratio * (half[:, 0] + half[:, 1] + half[:, 0] * half[:, 1])
 
     def gradient(self, x: Floats) -> Floats:
         """Return the gradient."""
         cosh, sinh = self._parts(x)
-        return self._ratio[:, None] * self._rates * sinh * cosh[:, ::-1]
+        return self._ratio[:, None] * self.rates * sinh * cosh[:, ::-1]
 
     def hessian_action(self, x: Floats, v: Floats) -> Floats:
         """Return the Hessian times v."""
         cosh, sinh = self._parts(x)
-        along = self._rates**2 * (cosh[:, 0] * cosh[:, 1])[:, None] * v
-        across = (self._rates.prod(1) * sinh.prod(1))[:, None] * v[:, ::-1]
+        along = self.rates**2 * (cosh[:, 0] * cosh[:, 1])[:, None] * v
+        across = (self.rates.prod(1) * sinh.prod(1))[:, None] * v[:, ::-1]
         return self._ratio[:, None] * (along + across)
 
     def radius(self, gap: Floats) -> Floats:
         """Return a bound by mu-strong convexity and by each axis alone."""
         z = 2 * np.arcsinh(np.sqrt(gap / self._ratio / 2))
         return np.minimum(
-            np.linalg.norm(z[:, None] / self._rates, axis=1), np.sqrt(2 * gap / self.mu)
+            np.linalg.norm(z[:, None] / self.rates, axis=1), np.sqrt(2 * gap / self.mu)
         )
 
     def start(self, rng: Generator, gap: Floats) -> Floats:

@@ -217,3 +217,38 @@ class Quadratic(Objective):
         v = rng.standard_normal((self.instances, *self.shape))
         length = np.sqrt(self.geometry.inner(v, v) / (2 * gap))
         return self.centre + v / self.geometry.expand(length)
+
+
+class Moved(Objective):
+    """f(x - by): the same constants with another minimiser.
+
+    Args:
+        objective: f.
+        by: shape (instances, *shape).
+    """
+
+    def __init__(self, objective: Objective, by: Floats) -> None:
+        for name in ("geometry", "shape", "instances", "law", "f_star", "mu", "zeta", "convex"):
+            setattr(self, name, getattr(objective, name))
+        self.objective, self.by, self.name = objective, by, f"{objective.name}, moved"
+        self.minimiser = objective.minimiser + by
+
+    def value(self, x: Floats) -> Floats:
+        """Return f(x - by)."""
+        return self.objective.value(x - self.by)
+
+    def gradient(self, x: Floats) -> Floats:
+        """Return the gradient."""
+        return self.objective.gradient(x - self.by)
+
+    def hessian_action(self, x: Floats, v: Floats) -> Floats:
+        """Return the Hessian times v."""
+        return self.objective.hessian_action(x - self.by, v)
+
+    def radius(self, gap: Floats) -> Floats:
+        """Return that of f."""
+        return self.objective.radius(gap)
+
+    def start(self, rng: Generator, gap: Floats) -> Floats:
+        """Return moved points of f."""
+        return self.objective.start(rng, gap) + self.by
