@@ -62,7 +62,7 @@ class Case:
 
     def noise_of(self, gap: Floats) -> Floats:
         """Return the scale of margins of gaps: the gap, above the rounding of f."""
-        return np.maximum(gap, 1e-5 * self.gap0) + 1e-6 * np.abs(self.objective.f_star)
+        return np.maximum(gap, 1e-5 * self.gap0)
 
     def row(self, statement: str, measured: Floats | float, bound: Floats | float, **more) -> Row:
         """Compare on this family."""

@@ -66,9 +66,10 @@ def _frank_wolfe(
     steps: int,
     floor: Floats | None = None,
 ) -> Iterator[Row]:
-    floor = objective.f_star if floor is None else floor
-    law = objective.law.shift(np.maximum(floor - objective.f_star, 0.0))
-    gap0 = np.maximum(objective.value(x0) - floor, 0.0)
+    beyond = floor is not None
+    level = floor if beyond else objective.f_star
+    law = objective.law.shift(np.maximum(level - objective.f_star, 0.0))
+    gap0 = np.maximum(objective.value(x0) - level, 0.0) if beyond else objective.gap(x0)
     eps, method = gap0 / 3, Method(weight_decay=decay)
     for rule, which in ((rules.frank_wolfe(law, decay), "eta of the gap"),
                         (rules.frank_wolfe_measured(law, decay), "measured gap")):  # fmt: skip
@@ -76,7 +77,7 @@ def _frank_wolfe(
         before, after = history.gap[:-1], history.gap[1:]
         bound = lmo.frank_wolfe_step(before, decay, law.K(before))
         # f and its constrained minimum are subtracted, so their size sets the rounding.
-        scale = np.maximum(before, 1e-5 * gap0) + 1e-5 * np.abs(floor)
+        scale = np.maximum(before, 1e-5 * gap0) + beyond * 1e-5 * np.abs(level)
         yield case.row(f"{words} step, {which}", after, bound, scale=scale)
         count = lmo.frank_wolfe_count(law, decay, gap0, eps)
         yield case.count_row(f"{words} count, {which}", history, eps, count, steps)

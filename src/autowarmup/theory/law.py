@@ -80,10 +80,10 @@ class Law:
         """
         low, high = np.minimum(eps, gap0), np.asarray(gap0, dtype=float)
         c = max(1.0, 1 / (self.rho - 1)) if c_rho is None else c_rho
-        power = high ** (self.rho - 1) - low ** (self.rho - 1)
-        return (
-            self.K0 * (1 / low - 1 / high) + self.K1 * np.log(high / low) + c * self.K_rho * power
-        )
+        with np.errstate(divide="ignore", invalid="ignore"):  # a gap of 0 has nothing to do
+            power = self.K_rho * (high ** (self.rho - 1) - low ** (self.rho - 1))
+            total = self.K0 * (1 / low - 1 / high) + self.K1 * np.log(high / low) + c * power
+        return np.where(low >= high, 0.0, total)
 
     @property
     def peak_gap(self) -> Floats:

@@ -67,7 +67,7 @@ class Objective(ABC):
         """Return random points whose gaps are these, to rounding where that has a closed form."""
 
     def gap(self, x: Floats) -> Floats:
-        """Return f(x) - f_star, never negative."""
+        """Return f(x) - f_star, never negative; without cancellation where that is possible."""
         return np.maximum(self.value(x) - self.f_star, 0.0)
 
     def distance(self, x: Floats) -> Floats:

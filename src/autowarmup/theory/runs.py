@@ -169,10 +169,9 @@ def run(
         raise ValueError(f"expected first points of shape {expected}, got {x0.shape}")
     if method.noise is not None and rng is None:
         raise ValueError("expected an rng for the noise of the method, got None")
-    floor = objective.f_star if floor is None else floor
     decay = np.broadcast_to(np.asarray(method.weight_decay, float), (objective.instances,))
     expand, kept, x, m = objective.geometry.expand, _Recorder(), x0.copy(), None
-    gap = np.maximum(objective.value(x) - floor, 0.0)
+    gap = _gap(objective, x, floor)
     kept.add(gap=gap, distance=objective.distance(x))
     for step in range(steps):
         alive = np.isfinite(gap)
@@ -182,7 +181,7 @@ def run(
         lr = np.where(alive, rule(view), 0.0)
         x = np.where(expand(alive), expand(1 - decay * lr) * x - expand(lr) * view.u, x)
         with np.errstate(over="ignore", invalid="ignore"):
-            after = np.maximum(objective.value(x) - floor, 0.0)
+            after = _gap(objective, x, floor)
         # What has left the domain, or overflowed, stays outside.
         gap = np.where(alive & (after < FAR), after, np.inf)
         kept.add(gap=gap, distance=objective.distance(x), lr=lr, dual=view.dual, slope=view.slope,
@@ -190,6 +189,11 @@ def run(
     names = ("gap", "distance", "lr", "dual", "slope", "length", "error")
     empty = np.zeros((0, objective.instances))
     return History(*(np.array(kept.columns[n]) if n in kept.columns else empty for n in names), x=x)
+
+
+def _gap(objective: Objective, x: Floats, floor: Floats | None) -> Floats:
+    # An objective may know its own gap to more digits than a difference has.
+    return objective.gap(x) if floor is None else np.maximum(objective.value(x) - floor, 0.0)
 
 
 def _look(

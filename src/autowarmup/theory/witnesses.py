@@ -70,6 +70,17 @@ class CoshPair(Objective):
         terms = self.c * 2 * np.sinh(self._arguments(x) / 2) ** 2
         return np.sum(terms + self.added, axis=1)
 
+    def gap(self, x: Floats) -> Floats:
+        """Return f(x) - f_star from x - minimiser: the difference would lose its digits.
+
+        cosh(z* + d) - cosh(z*) = cosh(z*) (cosh d - 1) + sinh(z*) sinh(d), and at the minimiser
+        sum c h sinh(z*) = 0, so that d may be taken off sinh(d).
+        """
+        at = self._arguments(self.minimiser)
+        d = self.h * (x - self.minimiser)
+        even = np.cosh(at) * 2 * np.sinh(d / 2) ** 2
+        return np.maximum(np.sum(self.c * (even + np.sinh(at) * _sinh_rest(d)), axis=1), 0.0)
+
     def gradient(self, x: Floats) -> Floats:
         """Return the derivative, shape (instances, 1)."""
         return np.sum(self.c * self.h * np.sinh(self._arguments(x)), axis=1, keepdims=True)
@@ -87,6 +98,13 @@ class CoshPair(Objective):
         """Return points on either side."""
         side = rng.choice([-1.0, 1.0], (self.instances, 1))
         return ray_to_gap(self, side, gap, self.radius(gap) * (1 + 1e-9))
+
+
+def _sinh_rest(d: Floats) -> Floats:
+    """Return sinh(d) - d to full precision."""
+    s = d * d
+    series = d * s / 6 * (1 + s / 20 * (1 + s / 42 * (1 + s / 72 * (1 + s / 110))))
+    return np.where(np.abs(d) < 0.5, series, np.sinh(d) - d)
 
 
 @dataclass

@@ -148,7 +148,8 @@ def frank_wolfe_step(gap: Floats, decay: Numbers, K: Floats) -> Floats:
 
 def frank_wolfe_count(law: Law, decay: Numbers, gap0: Numbers, eps: Numbers) -> Floats:
     """A.4: ceil(log2(gap0 / eps) + 2 D_B^2 I(eps)), D_B = 2 / lambda; `law` shifted to that gap."""
-    halvings = np.log2(np.maximum(gap0 / np.asarray(eps), 1.0))
+    ratio = np.divide(gap0, eps, out=np.ones(np.shape(gap0)), where=np.asarray(gap0) > eps)
+    halvings = np.log2(ratio)
     return ceiled(halvings + 8 / np.asarray(decay) ** 2 * law.integral(eps, gap0))
 
 
