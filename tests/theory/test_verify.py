@@ -7,13 +7,17 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from autowarmup.cli import main
+from autowarmup.theory import rules
 from autowarmup.theory import verify as verification
+from autowarmup.theory.checks_lmo import Case
+from autowarmup.theory.families import FAMILIES
 from autowarmup.theory.page import write_page
 from autowarmup.theory.rows import UNITS, Row, compare, merge
 from autowarmup.theory.terminal import print_report
@@ -44,6 +48,27 @@ def test_every_statement_has_a_row(report):
     }
     assert norms == {"l2", "linf", "spectral"}
     assert any("tan2" in row.objective for row in report.rows if row.group == "A.3")
+
+
+def test_the_shape_is_checked_on_runs_that_do_warm_up():
+    case = Case.draw("ridge tan2, spectral", FAMILIES["ridge tan2, spectral"],
+                     np.random.default_rng(0), 20)  # fmt: skip
+    law = case.objective.law
+    history = case.run(rules.gap_over_law(law, case.R), case.gap0 / 4, 100)
+    warms = history.lr.max(0) > 1.2 * history.lr[0]
+    assert warms.sum() >= 4
+    assert np.all(case.gap0[warms] > law.peak_gap[warms])
+
+
+def test_the_committed_run_is_large_and_clean():
+    path = Path(__file__).parents[2] / "results" / "theory" / "theory.json"
+    held = json.loads(path.read_text())
+    assert held["summary"]["functions"] >= 10_000
+    assert held["summary"]["violations"] == 0
+    assert held["summary"]["caught"] == held["summary"]["controls"]
+    assert held["environment"]
+    failed = [row for row in held["rows"] if row["verdict"] == "fail"]
+    assert all(row["expected_fail"] for row in failed)
 
 
 def test_the_same_seed_gives_the_same_numbers(report):
