@@ -1,6 +1,7 @@
 """What the papers print, or their code does, and what is false; only for the counterexamples.
 
-Nothing else imports this module.
+Nothing else imports this module. Taken from reports on the papers, not from their text: the form of
+a printed constant may differ where only its defect was known.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from autowarmup.theory.law import Floats, Law, Numbers
 def sum_constant(H0_f: Floats, H0_g: Floats, H1: Floats, infima: Floats) -> Floats:
     """Return H0 of f + g without the infimum of the sum: H0_f + H0_g - H1 (f* + g*).
 
-    Correct is H0_f + H0_g + H1 (h* - f* - g*), h = f + g, which is never negative.
+    What is known of the printed rule is that it can be negative; this is the way in which leaving
+    h* out of the correct H0_f + H0_g + H1 (h* - f* - g*), h = f + g, does that.
     """
     return H0_f + H0_g - H1 * infima
 
