@@ -28,6 +28,7 @@ ROOMS = (
     "curvature",
     "bench",
     "integrations",
+    "theory",
     "cli",
     "__main__",
 )

@@ -1,0 +1,1 @@
+"""The theorems of both papers as code that is checked: objectives, runs, bounds, verification."""
