@@ -3,7 +3,7 @@
 Written from the description in arXiv 2107.05855: no peak rate is given; the rate starts far too
 small, and the place where the loss turns is taken as the end of warm-up. Their Gaussian-process
 smoothing is replaced by an exponential average, their test of the minimum at 95 % by the standard
-error of that average, after a patience.
+errors of that average here and at its minimum, after a patience.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class AutoWUState(RuleState):
         average: smoothed loss, not corrected for its start.
         weight: what corrects it.
         square: smoothed square of the distance of a loss from its average, corrected alike.
+        spread: sum of the squared weights of the losses in `average`.
         lowest: least smoothed loss so far, `None` before the first.
+        lowest_spread: variance of `lowest`, as a share of that of one loss.
         lowest_step: the update that it was seen at.
         end: index of the first update of the decay.
         peak: share of the user's rate from which the decay starts.
@@ -42,7 +44,9 @@ class AutoWUState(RuleState):
     average: float = 0.0
     weight: float = 0.0
     square: float = 0.0
+    spread: float = 0.0
     lowest: float | None = None
+    lowest_spread: float = 0.0
     lowest_step: int = 0
     end: int | None = None
     peak: float = LAST
@@ -84,18 +88,19 @@ def autowu() -> Rule:
         average = SMOOTHING * state.average + (1 - SMOOTHING) * loss
         weight = SMOOTHING * state.weight + (1 - SMOOTHING)
         square = SMOOTHING * state.square + (1 - SMOOTHING) * (loss - average / weight) ** 2
-        error = math.sqrt(square / weight * (1 - SMOOTHING) / (1 + SMOOTHING))
-        lowest, lowest_step = state.lowest, state.lowest_step
+        spread = SMOOTHING**2 * state.spread + (1 - SMOOTHING) ** 2
+        share = spread / weight**2
+        lowest, lowest_step, its = state.lowest, state.lowest_step, state.lowest_spread
         if lowest is None or average / weight < lowest:
-            lowest, lowest_step = average / weight, here
+            lowest, lowest_step, its = average / weight, here, share
         end, peak = None, state.peak
+        error = math.sqrt(square / weight * (share + its))
         risen = average / weight > lowest + CONFIDENCE * error
         turned = risen and here - lowest_step >= max(5, PATIENCE * total)
         if (turned or after >= GROWTH * total) and after < total:  # a decay needs an update
             end, peak = after, grown(lowest_step, total)
-        return AutoWUState(
-            state.config, after, average, weight, square, lowest, lowest_step, end, peak
-        )
+        found = lowest, its, lowest_step, end, peak
+        return AutoWUState(state.config, after, average, weight, square, spread, *found)
 
     about = "the rate grows exponentially until the smoothed loss stops falling"
     return Rule("autowu", "published", about, AutoWUState, step, AutoWUState.from_dict)
