@@ -13,7 +13,7 @@ from autowarmup.theory.members import Members
 from autowarmup.theory.passage import Counts, Floats, passages
 
 _BLOCK = 8  # candidates that run side by side
-_PATIENCE = 2  # see `Search`
+_PATIENCE = 1.25  # see `Search`
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Search:
 
     Candidates are `tries` factors, evenly spaced in the logarithm from 0.5 to kappa (1 + z), for
     the step factor / (H0 + H1 gap0); then twice a third as many between the neighbours of the best.
-    At each the slow quadratic takes a known number of steps. A candidate at which that number is
-    not below the best so far is dropped, and so is one at which another member needs more than
-    twice that number (and 10).
+    At each the slow quadratic takes a known number of steps; where that is not below the best so
+    far no run is made. A member that needs more than 1.25 times that number (and 10) is given up,
+    but the candidate is tried once more when the best is known, with as many steps as that takes.
 
     Args:
         groups: the members; the first of them is the slow quadratic.
@@ -49,7 +49,7 @@ class Search:
     tries: int
     count: Counts = field(init=False)
     factor: Floats = field(init=False)
-    tried: int = field(init=False, default=0)
+    tried: int = field(init=False)
     dropped: Floats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,8 +58,11 @@ class Search:
         self.dropped = np.full(len(self.z), np.inf)
         low, high = 0.5, self.kappa * (1 + self.z)
         shares = np.linspace(0, 1, self.tries)[:, None]
-        self._try(low * (high / low) ** shares)
+        first = low * (high / low) ** shares
+        for _ in range(2):
+            self._try(first)
         width, fine = np.log(high / low) / (self.tries - 1), self.tries // 3
+        self.tried = self.tries + 2 * fine
         for _ in range(2):
             around = np.linspace(-1, 1, fine)[:, None] * width
             self._try(self.factor[self.main] * np.exp(around))
@@ -70,7 +73,6 @@ class Search:
 
         The longest stable step is the best nearly always, so that few of the others need a run.
         """
-        self.tried += len(grid)
         grid = np.sort(grid, axis=0)[::-1]
         for first in range(0, len(grid), _BLOCK):
             factor = grid[first : first + _BLOCK]
@@ -85,7 +87,8 @@ class Search:
         """Return the counts on the worst member, inf for what is dropped: (levels, tries, z)."""
         lr = factor / (1 + self.z)
         count = quadratic_count(lr, self.z, self.eps[:, None], self.kappa)
-        limit = _PATIENCE * count[-1] + 10
+        known = np.where(np.isfinite(self.count[-1]), self.count[-1], 0.0)
+        limit = np.maximum(_PATIENCE * count[-1] + 10, known)
         for group in self.groups[1:]:
             open_ = (count < self.count[:, None]).any(0)
             row, column = np.nonzero(open_)

@@ -32,7 +32,11 @@ DECADES = tuple(range(1, 10))
 MAIN = 6
 """The accuracy at which counts are drawn against z."""
 
+FAR = 20
+"""The last accuracy for which bounds alone are compared."""
+
 CLASS = Law(1.0, 1.0)
+_ENOUGH = 1e7  # steps; no rate here comes near, and a wrong one ends
 
 
 def separate(
@@ -77,6 +81,7 @@ def separate(
         "theorem_fixed": _theorem(gap0, levels[main], kappa),
         "one_function": one_function(gap0, levels),
         "bounds": bounds(gap0, levels, kappa),
+        "proved_advantage": proved_advantage(float(max(z)), kappa),
     }  # fmt: skip
     record["seconds"] = round(time.perf_counter() - started, 1)
     return strict_json(record)
@@ -113,6 +118,14 @@ def bounds(gap0: Floats, levels: Sequence[float], kappa: float) -> dict[str, Any
         "largest_stable": fixed.largest_stable(1.0, gap0) * (1 + gap0),
     }
     return {name: values.tolist() for name, values in found.items()}
+
+
+def proved_advantage(z: float, kappa: float) -> dict[str, Any]:
+    """Return the least steps of any fixed step over the most of warm-up, for many accuracies."""
+    many = list(range(1, FAR + 1))
+    proved = bounds(np.array([z]), many, kappa)
+    ratio = np.divide(proved["lower_fixed"], proved["upper_warmup"])[:, 0]
+    return {"z": z, "decades": many, "ratio": ratio.tolist()}
 
 
 def one_function(gap0: Floats, levels: Sequence[float]) -> dict[str, Any]:
@@ -167,7 +180,7 @@ def _counts(
     """
     size = len(group.names)
     at, which = np.repeat(np.arange(len(gap0)), size), np.tile(np.arange(size), len(gap0))
-    unlimited = np.full(len(at), np.inf)
+    unlimited = np.full(len(at), _ENOUGH)
     eps = accuracies(gap0, levels)[:, at]
 
     def rule(left: Which) -> Rule:

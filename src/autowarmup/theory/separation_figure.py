@@ -20,7 +20,6 @@ Json = Mapping[str, Any]
 
 FIXED, WARMUP = style.HAND_TUNED, style.ADAPTIVE
 _BAND = "#dbe6f1"
-_FAR = 20  # decades of accuracy to which the bounds are drawn
 
 
 def draw_separation(record: Json) -> Figure:
@@ -100,9 +99,7 @@ def _counts(axes: Axes, record: Json, dimension: str) -> None:
 def _ratio(axes: Axes, record: Json) -> None:
     """Draw at the largest z how many times the steps of warm-up the best fixed step takes."""
     z, levels = record["z"][-1], np.array(record["decades"])
-    many = np.arange(1, _FAR + 1)
-    proved = bounds(np.array([z]), many.tolist(), record["kappa"])
-    lower = np.divide(proved["lower_fixed"], proved["upper_warmup"])[:, 0]
+    many, lower = (record["proved_advantage"][name] for name in ("decades", "ratio"))
     axes.axhline(1, color=style.INK, linewidth=1.3, zorder=2)
     axes.plot(many, lower, color=style.MUTED, dashes=(4, 2), linewidth=1.8, zorder=3)
     _label(axes, (9, lower[8]), (6, -14), "one dimension, proved", style.MUTED)

@@ -23,12 +23,14 @@ RATES = np.geomspace(1e-3, 2, 100)
 WARMUPS = np.array([0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9])
 """Warm-up over horizon of the grid."""
 
-_PEAKS = np.geomspace(1e-3, 2, 60)
+PEAKS = np.geomspace(1e-3, 2, 60)
+"""Peak rates of the grid, over R."""
+
 _PATIENCE = 2000
 
 LINEAR = (
     "horizons 1, 2, ... up to three times the count of the best fixed rate; "
-    f"{len(_PEAKS)} peak rates, R times {_PEAKS[0]:g} to {_PEAKS[-1]:g}, evenly spaced in "
+    f"{len(PEAKS)} peak rates, R times {PEAKS[0]:g} to {PEAKS[-1]:g}, evenly spaced in "
     "the logarithm; a warm-up of "
     f"{', '.join(f'{100 * w:g}' for w in WARMUPS)} % of the horizon"
 )
@@ -120,7 +122,7 @@ def tune_linear(objective: Ridge, x0: Floats, R: Floats, eps: Floats, most: Whol
     """
     n = objective.instances
     best = Tuned(np.full(n, -1), np.zeros(n), np.zeros(n), np.full(n, -1))
-    peaks, shares = (grid.ravel() for grid in np.meshgrid(_PEAKS, WARMUPS, indexing="ij"))
+    peaks, shares = (grid.ravel() for grid in np.meshgrid(PEAKS, WARMUPS, indexing="ij"))
     for horizon in range(1, int(most.max()) + 1):
         left = np.flatnonzero((best.count < 0) & (most >= horizon))
         if not len(left):
