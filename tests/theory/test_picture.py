@@ -109,3 +109,6 @@ def test_nonsense_is_refused():
     for targets in ((), (1.0,), (100.0, 10.0)):
         with pytest.raises(ValueError, match="expected rising targets > 1"):
             picture(1, targets=targets)
+    objective, x0 = functions_of("l2", 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="expected a gap that some fixed rate reaches, got"):
+        tune_fixed(objective, x0, np.ones(1), np.zeros(1))

@@ -31,7 +31,7 @@ KAPPA = 10.0
 
 @pytest.fixture(scope="module")
 def small() -> dict:
-    return separate((0.5, 5.0, 50.0), decades=(1, 4), tries=18)
+    return separate((50.0, 0.5, 5.0), decades=(4, 1), tries=18)
 
 
 @pytest.fixture(params=["small", "committed"])
@@ -92,6 +92,7 @@ def test_the_separation_is_asymptotic():
 
 
 def test_one_function_is_solved_by_one_fixed_step(small):
+    assert (small["z"], small["decades"]) == ([0.5, 5.0, 50.0], [1, 4])
     alone = small["one_function"]
     assert np.all(np.array(alone["fixed"]) == 1)
     assert np.all(np.array(alone["warmup"])[-1] > 1)

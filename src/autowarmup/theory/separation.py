@@ -62,7 +62,7 @@ def separate(
     """
     _check(z, kappa, decades, tries)
     started = time.perf_counter()
-    gap0, levels = np.array(z, dtype=float), sorted(decades)
+    gap0, levels = np.array(sorted(z), dtype=float), sorted(decades)
     main = min(range(len(levels)), key=lambda at: abs(levels[at] - MAIN))
     families = {
         "1": on_the_line(kappa, np.random.default_rng(seed)),
@@ -72,7 +72,7 @@ def separate(
         "format": FORMAT, "command": command, "seed": seed, "environment": environment(),
         "class": "convex, |Hessian| <= H0 + H1 gap, PL with mu, first gap exactly gap0; "
         "H0 = H1 = 1 by scaling, so that z = gap0 and mu = 1 / kappa",
-        "z": list(z), "kappa": kappa, "decades": levels, "main_decades": levels[main],
+        "z": gap0.tolist(), "kappa": kappa, "decades": levels, "main_decades": levels[main],
         "search": " ".join((Search.__doc__ or "").split("Args:")[0].split()), "tries": tries,
         "dimensions": {
             name: _measure(groups, gap0, levels, main, kappa, tries)
