@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import bench_results
+import figure_results
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
@@ -282,6 +283,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
     """Return the blocks between markers of every page."""
     summary, bench = json.loads(STUDY.read_text()), bench_results.summary()
     return {
+        **figure_results.pages(),
         ROOT / "README.md": {
             "bench_rules": bench_results.rules_table(bench),
             "bench_findings": bench_results.findings(bench),
