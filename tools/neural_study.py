@@ -1,7 +1,7 @@
 """Write results/theory/neural.json and its figure (minutes on one core).
 
-    python tools/neural_study.py            # measure and draw
-    python tools/neural_study.py --draw     # only draw again what was measured
+python tools/neural_study.py            # measure and draw
+python tools/neural_study.py --draw     # only draw again what was measured
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import NamedTuple
 
+import numpy as np
 from numpy.random import Generator
 
 from autowarmup.theory import small_networks as small
 from autowarmup.theory import trained
-from autowarmup.theory.courses import Course, descend, toy_course
+from autowarmup.theory.courses import VACUOUS, Course, descend, toy_course
 from autowarmup.theory.rows import Row, compare, merge
 from autowarmup.theory.trained import Problem, Size
 
@@ -112,13 +113,17 @@ def trained_networks(
 
 
 def course_row(words: str, objective: str, run: Course, *, expected_fail: bool = False) -> Row:
-    """Return one run as one instance; a bound more than 100 times too large says nothing."""
+    """Return one run as one instance; a bound more than 100 times too large says nothing.
+
+    Both the bound for the whole run and that with the balance of each step are compared.
+    """
+    bound = np.stack([run.bounds, run.here])[:, :, None]
     return compare(
         words,
         objective,
         run.norm[:, None],
-        run.bounds[:, None],
-        silent=run.silent[:, None],
+        bound,
+        silent=bound > VACUOUS * run.norm[:, None],
         expected_fail=expected_fail,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from autowarmup.measure.hessian import hessian_extremes
 from autowarmup.theory.bounds.networks import Bound
@@ -31,7 +31,8 @@ class Course:
         norm: of the Hessian there.
         lr: rates used from there on.
         balance: what was measured of the weights, shape (logged, numbers), maybe none.
-        bound: with the worst balance of the run in its constants.
+        bound: with the worst balance of the run in its constants: one (H0, H1) for all of it.
+        here: the bound with the balance of each logged step.
     """
 
     step: list[int]
@@ -41,16 +42,12 @@ class Course:
     lr: Floats
     balance: Floats
     bound: Bound
+    here: Floats
 
     @property
     def bounds(self) -> Floats:
         """The bound at every logged step."""
         return self.bound.curvature(self.gap)
-
-    @property
-    def silent(self) -> NDArray[np.bool_]:
-        """Where the bound is so far off that it says nothing."""
-        return self.bounds > VACUOUS * self.norm
 
     @property
     def law(self) -> Law:
@@ -95,8 +92,9 @@ def descend(problem: Problem, steps: int, points: int) -> Course:
             for weight, slope in zip(weights, gradient, strict=True):
                 weight -= lr * slope
     loss_, norm, lr_ = np.array(held).T
-    seen = np.array(balance)
-    return Course(marks, loss_, loss_ - problem.floor, norm, lr_, seen, _worst(problem, seen))
+    seen, gap = np.array(balance), loss_ - problem.floor
+    here = [problem.bound(*b).curvature(g) for b, g in zip(balance, gap, strict=True)]
+    return Course(marks, loss_, gap, norm, lr_, seen, _worst(problem, seen), np.array(here))
 
 
 def _worst(problem: Problem, balance: Floats) -> Bound:
@@ -126,7 +124,8 @@ def toy_course(steps: int = 3000, points: int = 14) -> tuple[Course, Floats]:
     gap = loss - f_star
     bound = _Line(net.C0 + net.C1 * f_star, net.C1)
     rates, none = np.full(len(loss), lr), np.zeros((len(loss), 0))
-    return Course(marks, loss, gap, norm, rates, none, bound), net.C0 + net.C1 * gap
+    here = bound.curvature(gap)
+    return Course(marks, loss, gap, norm, rates, none, bound, here), net.C0 + net.C1 * gap
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ LABELS = {
     "toy-ce": "Toy net, CE + L2, H0 without f*",
 }
 
+FALSE = ("blank-pixel", "toy-ce")
+"""What stands for a printed statement that is false."""
+
 
 def study(
     *,
@@ -72,8 +75,8 @@ def study(
         "lanczos_tolerance": TOLERANCE, "vacuous_above": VACUOUS,
         "seconds": round(time.perf_counter() - started, 1), "environment": environment(),
         "rows": [row.to_dict() for row in merge(rows)],
-        "objects": {name: {"label": LABELS[name], "expected_fail": name in ("blank-pixel", "toy-ce"),
-                           "runs": runs} for name, runs in objects.items()},
+        "objects": {name: {"label": LABELS[name], "expected_fail": name in FALSE, "runs": runs}
+                    for name, runs in objects.items()},
     })  # fmt: skip
 
 
@@ -94,6 +97,7 @@ def run_record(run: Course, seed: int, printed: Floats | None = None) -> dict[st
         "h0_h1": (law.K0 + law.K1 * run.gap).tolist(),
         "margin": ((bound - run.norm) / np.maximum(bound, run.norm)).tolist(),
         "bound_over_measured": (bound / run.norm).tolist(),
+        "bound_here": (run.here if printed is None else printed).tolist(),
         "balance": run.balance.tolist(),
     }
 

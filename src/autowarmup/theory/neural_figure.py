@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NAME = "neural"
 Json = Mapping[str, Any]
 
+_DEEPEST = 1e-4
+"""Where the gap has fallen to this share of its first value, nothing moves any more."""
+
 
 def draw(record: Json, folder: str | Path) -> str:
     """Write neural.svg and neural.png and return the name."""
@@ -39,6 +42,8 @@ def _panel(axes: Axes, held: Json) -> dict[str, Any]:
     """Draw the first run of an object and return the legend."""
     run, false = held["runs"][0], held["expected_fail"]
     gap, norm, bound = (np.array(run[key]) for key in ("gap", "hessian_norm", "bound"))
+    shown = gap > _DEEPEST * gap.max()
+    gap, norm, bound = gap[shown], norm[shown], bound[shown]
     colour = style.TROUBLE if false else style.HAND_TUNED
     (dots,) = axes.plot(gap, norm, "o", color=style.ADAPTIVE, markersize=5, zorder=4)
     (line,) = axes.plot(gap, bound, color=colour, linewidth=2.2, zorder=3,
@@ -49,7 +54,7 @@ def _panel(axes: Axes, held: Json) -> dict[str, Any]:
     look.gap_axis(axes, gap)
     axes.set_xlabel("gap, falling to the right →")
     axes.set_ylabel("‖Hessian‖")
-    words = "false as printed: the bound of the paper's form" if false else "bound, proved"
+    words = "a printed form that is false" if false else "bound, proved"
     return {"measured along gradient descent": dots, words: line}
 
 

@@ -49,7 +49,8 @@ class Moments:
             (8.0, 2.0, 10.0)
         """
         x = np.asarray(x, dtype=float)
-        values: Floats = np.linalg.eigvalsh(np.swapaxes(x, -1, -2) @ x / x.shape[-2])
+        second = np.swapaxes(x, -1, -2) @ x / x.shape[-2]
+        values = np.asarray(np.linalg.eigvalsh(second), dtype=float)
         return cls(values[..., -1], values[..., 0], values.sum(-1))
 
 
