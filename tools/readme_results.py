@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import bench_results
+import theory_results
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
@@ -307,6 +308,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             "norms": norms_table(),
             "overhead": overhead_table(),
         },
+        **theory_results.pages(),
     }
 
 

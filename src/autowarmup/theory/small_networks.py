@@ -150,5 +150,6 @@ def _exact(loss: Loss, weights: list[Floats], *data: np.ndarray) -> tuple[Floats
     w = torch.from_numpy(np.concatenate([x.reshape(len(x), -1) for x in weights], 1))
     rest = [torch.from_numpy(values) for values in data]
     value = torch.func.vmap(flat)(w, *rest)
-    hessian = torch.func.vmap(torch.func.hessian(flat))(w, *rest)
+    # Reverse over reverse: forward mode compiles its rules first, which takes seconds.
+    hessian = torch.func.vmap(torch.func.jacrev(torch.func.grad(flat)))(w, *rest)
     return value.numpy(), torch.linalg.matrix_norm(hessian, 2).numpy()
