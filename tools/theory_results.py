@@ -93,13 +93,13 @@ def runs_table(record: dict) -> list[str]:
 
 
 def balance(runs: list[dict]) -> str:
-    """Return the worst kappa, or rho and kappa, of all runs."""
+    """Return the worst kappa, or excess and kappa, of all runs."""
     seen = [step for run in runs for step in run["balance"] if step]
     if not seen:
         return "-"
     if len(seen[0]) == 1:
         return f"kappa {max(step[0] for step in seen):.4g}"
-    return f"rho {min(s[0] for s in seen):.2g}, kappa {max(s[1] for s in seen):.3g}"
+    return f"excess {max(s[0] for s in seen):.2g}, kappa {max(s[1] for s in seen):.3g}"
 
 
 def verdict(held: dict, limit: float) -> str:

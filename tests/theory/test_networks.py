@@ -24,7 +24,8 @@ MOMENTS = Moments(3.0, 0.5, 6.0)
 BOUNDS = [
     DeepLinear(2, MOMENTS, 0.7, 0.1),
     DeepLinear(5, MOMENTS, 0.7, 0.1, kappa=1.2),
-    LeakyReLU(0.3, MOMENTS, 1.5, rho=0.4, kappa=1.3),
+    LeakyReLU(0.3, MOMENTS, 1.5, excess=0.4, kappa=1.3, rho=0.5),
+    LeakyReLU(1.0, MOMENTS, 0.0),
     TwoLayers(MOMENTS, 0.01),
     Attention(1.3, 0.01),
 ]
@@ -114,7 +115,7 @@ def test_lanczos_is_the_dense_norm_and_the_start_is_balanced():
     run = descend(problem, 1, 2)
     assert run.loss[0] == pytest.approx(loss(flat).item())
     assert run.norm[0] == pytest.approx(dense, rel=1e-4)
-    assert run.balance[0] == pytest.approx([1.0, 1.0])
+    assert run.balance[0] == pytest.approx([0.0, 1.0])
     moments = Moments.of(held.x.numpy())
     assert (moments.smallest, moments.largest) == pytest.approx((1.0, 1.0))
 

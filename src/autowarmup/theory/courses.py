@@ -98,13 +98,8 @@ def descend(problem: Problem, steps: int, points: int) -> Course:
 
 
 def _worst(problem: Problem, balance: Floats) -> Bound:
-    """Return the bound whose hypothesis holds at every logged step of the run.
-
-    For balanced weights all these numbers are 1; the bound grows as rho falls or kappa rises.
-    """
-    names = problem.balance_names
-    ends = {"rho": np.min, "kappa": np.max}
-    return problem.bound(*(float(ends[name](balance[:, i])) for i, name in enumerate(names)))
+    """Return the bound whose hypotheses hold at every logged step of the run."""
+    return problem.bound(*(float(value) for value in balance.max(0)))
 
 
 def toy_course(steps: int = 3000, points: int = 14) -> tuple[Course, Floats]:

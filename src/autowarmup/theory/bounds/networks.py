@@ -127,49 +127,57 @@ class DeepLinear(Bound):
 class LeakyReLU(Bound):
     """Two matrices with leaky ReLU between, E ||W_2 phi(W_1 x) - y||^2 / 2; gap = loss.
 
-    Wherever no unit is at its kink (elsewhere there is no Hessian), with
-    s^2 = sqrt(trace) (sqrt(E ||y||^2) + sqrt(2 f)) / (sqrt(rho) leak smallest),
+    Wherever no unit is at its kink (elsewhere there is no Hessian), with N = sqrt(E ||y||^2) +
+    sqrt(2 f) and q^2 the positive root of (rho leak^2 / trace) q^4 = excess q^2 + N^2,
 
-        ||Hessian|| <= (kappa largest + smallest) s^2 + sqrt(2 largest f).
+        ||Hessian|| <= (kappa largest / smallest + 1) q^2 + sqrt(2 largest f).
 
-    Hypotheses: full rank; rho W_1 W_1^T <= W_2^T W_2 (as matrices) and ||W_2||^2 <= kappa
-    ||W_1||^2: rho = kappa = 1 for balanced weights. Unlike for linear networks gradient flow does
-    not keep them balanced, only the norms in and out of each unit.
+    Hypotheses: full rank; rho W_1 W_1^T <= W_2^T W_2 + excess (as matrices); ||W_2||^2 <= kappa
+    ||W_1||^2. Balanced weights have rho = kappa = 1, excess = 0. Unlike for linear networks
+    gradient flow does not keep them balanced, only the norms in and out of each unit.
     Proof: with G = W_1 W_1^T, W_1 x = G^(1/2) z, ||z|| <= ||x||, and phi = a diagonal A between
-    leak and 1: ||W_2 A W_1 x|| >= sqrt(rho) ||G^(1/2) A G^(1/2) z||, and that norm times ||x|| is
-    at least leak ||W_1 x||^2. Mean squares and Cauchy-Schwarz bound q^2 = E ||W_1 x||^2 >= smallest
-    ||W_1||^2 by smallest s^2. The outputs move by ||W_2|| sqrt(largest) |d_1| + q |d_2|, and bend
-    by sqrt(largest) |d_1| |d_2|, twice. For three matrices and more the products of two such
-    diagonals need not be bounded below: nothing is claimed.
+    leak and 1, v = A W_1 x: ||G^(1/2) v|| ||x|| >= <G^(1/2) A G^(1/2) z, z> >= leak ||W_1 x||^2,
+    and ||W_2 v||^2 >= rho ||G^(1/2) v||^2 - excess ||v||^2. In the mean, with Cauchy-Schwarz,
+    N^2 >= rho leak^2 (E ||W_1 x||^2)^2 / trace - excess E ||W_1 x||^2, so E ||W_1 x||^2 <= q^2;
+    it is at least smallest ||W_1||^2. The outputs move by ||W_2|| sqrt(largest) |d_1| + q |d_2|,
+    and bend by sqrt(largest) |d_1| |d_2|, twice. For three matrices and more the products of two
+    such diagonals need not be bounded below: nothing is claimed.
 
     Attributes:
         leak: slope of the activation for negative numbers, in (0, 1].
         moments: of the inputs.
         targets: sqrt(E ||y||^2).
-        rho: see above.
+        excess: see above.
         kappa: see above.
+        rho: see above, in (0, 1].
     """
 
     leak: Numbers
     moments: Moments
     targets: Numbers
-    rho: Numbers = 1.0
+    excess: Numbers = 0.0
     kappa: Numbers = 1.0
+    rho: Numbers = 1.0
 
-    def _parts(self, gap: ArrayLike) -> tuple[Floats, Numbers]:
-        top, low = self.moments.largest, self.moments.smallest
-        scale = np.sqrt(self.moments.trace) / (np.sqrt(self.rho) * self.leak * low)
-        return np.sqrt(2 * np.asarray(gap, dtype=float)), (self.kappa * top + low) * scale
+    def _parts(self, gap: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Return sqrt(2 f), the root in q^2 and q^2."""
+        root = np.sqrt(2 * np.asarray(gap, dtype=float))
+        a = self.rho * np.square(self.leak) / self.moments.trace
+        under = np.sqrt(np.square(self.excess) + 4 * a * (self.targets + root) ** 2)
+        return root, under, (self.excess + under) / (2 * a)
 
     def curvature(self, gap: ArrayLike) -> Floats:
         """Return the bound at gaps >= 0."""
-        root, share = self._parts(gap)
-        return share * (self.targets + root) + np.sqrt(self.moments.largest) * root
+        root, _, square = self._parts(gap)
+        top = self.moments.largest
+        return (self.kappa * top / self.moments.smallest + 1) * square + np.sqrt(top) * root
 
     def slope(self, gap: ArrayLike) -> Floats:
         """Return its derivative at gaps > 0."""
-        root, share = self._parts(gap)
-        return (share + np.sqrt(self.moments.largest)) / root
+        root, under, _ = self._parts(gap)
+        top = self.moments.largest
+        share = (self.kappa * top / self.moments.smallest + 1) * 2 * (self.targets + root) / under
+        return (share + np.sqrt(top)) / root
 
 
 @dataclass(frozen=True)
