@@ -19,6 +19,8 @@ GROUPS = {
     "counterexamples.md": ("printed",),
 }
 """Page -> groups of the table that stand on it."""
+LMO = ("star-convex: eta = gap / (R K)", "PL: eta = sqrt(2 mu gap) / K")
+GD = ("PL: eta = 1 / (H0 + H1 gap)", "star-convex: eta = theta / (2 H0 + H1 gap)")
 
 
 def read(name: str) -> dict:
@@ -59,6 +61,11 @@ def statements_table(rows: list[dict]) -> list[str]:
     return lines
 
 
+def label(held: dict) -> str:
+    """Return the name of a network as Markdown takes it."""
+    return held["label"].replace("*", "\\*")
+
+
 def significant(value: float) -> str:
     """Return two significant digits."""
     return f"{float(f'{value:.2g}'):,.10g}"
@@ -85,7 +92,7 @@ def runs_table(record: dict) -> list[str]:
             f"{significant(runs[0]['H0'])}, {significant(runs[0]['H1'])}"
         )  # fmt: skip
         lines.append(
-            f"| {held['label']} | {significant(first)} → {significant(last)} "
+            f"| {label(held)} | {significant(first)} → {significant(last)} "
             f"| {spread(column['hessian_norm'])} | {spread(column['bound_over_measured'])} "
             f"| {pair} | {balance(runs)} | {verdict(held, record['vacuous_above'])} |"
         )
@@ -123,14 +130,14 @@ def findings(record: dict) -> list[str]:
         ratios = [ratio for run in held["runs"] for ratio in run["bound_over_measured"]]
         if held["expected_fail"]:
             lines.append(
-                f"- **{held['label']}**: the printed form is violated; measured curvature is up to "
+                f"- **{label(held)}**: the printed form is violated; measured curvature is up to "
                 f"{significant(1 / min(ratios))} times it."
             )
             continue
         falls = [max(run["hessian_norm"]) / min(run["hessian_norm"]) for run in held["runs"]]
         bounds = [max(run["bound"]) / min(run["bound"]) for run in held["runs"]]
         lines.append(
-            f"- **{held['label']}**: no violation; the bound is {spread(ratios)} times the "
+            f"- **{label(held)}**: no violation; the bound is {spread(ratios)} times the "
             f"measured norm. Over a run the norm changes by a factor of "
             f"{significant(median(falls))}, the bound by {significant(median(bounds))}."
             f"{_at_each_step(held['runs'], ratios)}"
@@ -154,6 +161,22 @@ def _at_each_step(runs: list[dict], ratios: list[float]) -> str:
     )
 
 
+def counts_findings(record: dict, statements: tuple[str, ...]) -> list[str]:
+    """One sentence for each panel of a figure of counts."""
+    lines = []
+    for name in statements:
+        held = record["statements"][name]
+        pairs = list(zip(held["measured"], held["bound"], strict=True))
+        above = sum(taken > allowed for taken, allowed in pairs)
+        half = median(taken / allowed for taken, allowed in pairs)
+        lines.append(
+            f"- {name}, down to gap0 / {record['gap0_over_eps']:.0f}: {len(pairs):,} random "
+            f"functions, {above} above the bound, half of them take {100 * half:.0f} % of it or "
+            f"less. Not done after {record['most']:,} steps and left out: {held['not_done']}."
+        )
+    return lines
+
+
 def pages() -> dict[Path, dict[str, list[str]]]:
     """Return the blocks between markers of every page on a theorem."""
     rows, neural = read("theory.json")["rows"], read("neural.json")
@@ -163,6 +186,10 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             name: statements_table([row for row in rows if group_of(row, groups) == name])
             for name in groups
         }
+    counted = read("counts.json")
+    for page, statements in (("lmo.md", LMO), ("gd.md", GD)):
+        block = {"counts": counts_findings(counted, statements)}
+        built[ROOT / "docs" / "theory" / page] |= block
     built[ROOT / "docs" / "theory" / "networks.md"] = {
         "findings": findings(neural),
         "runs": runs_table(neural),
