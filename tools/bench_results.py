@@ -81,15 +81,29 @@ def columns_table(bench: dict) -> list[str]:
 
 
 def robustness_table(bench: dict) -> list[str]:
-    """Every variation: the default, the old default, and the best single length."""
-    lines = ["| variation | rule | mean regret | worst | set-ups |", "|---|---|---|---|---|"]
+    """One row per variation: the default, no warm-up, the best single length, and `flat`."""
+    lines = [
+        "| variation | set-ups | default: mean | worst | best single length | mean | worst "
+        "| no warm-up: mean | worst | flat: mean | worst |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+
+    def both(row: dict | None) -> str:
+        if row is None:
+            return "- | -"
+        return f"{_percent(row['mean_regret'], 2)} | {_percent(row['worst_regret'])}"
+
     for table in bench["robustness"]:
-        lines += [
-            f"| {row['variation']} | {row['rule'].replace('%', ' %')} "
-            f"| {_percent(row['mean_regret'], 2)} | {_percent(row['worst_regret'])} "
-            f"| {row['n_setups']} |"
-            for row in table["rows"]
-        ]
+        for variation in dict.fromkeys(row["variation"] for row in table["rows"]):
+            rows = {r["rule"]: r for r in table["rows"] if r["variation"] == variation}
+            fixed = [r for name, r in rows.items() if name == "none" or name.startswith("linear")]
+            best = min(fixed, key=lambda r: r["mean_regret"]) if fixed else None
+            main = rows[bench["default_rule"]]
+            length = best["rule"].replace("%", " %").replace("none", "no warm-up") if best else "-"
+            lines.append(
+                f"| {variation} | {main['n_setups']} | {both(main)} | {length} | {both(best)} "
+                f"| {both(rows.get('none'))} | {both(rows.get('flat'))} |"
+            )
     return lines
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,23 +56,39 @@ def train(file: Path, kill_at: int | None, **options) -> str:
     return weights.numpy().tobytes().hex() + str(scheduler.state_dict())
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child never returns
+def kill_all(directory: Path) -> None:
+    """Train a child of this process for every phase, until it kills itself."""
+    for name, (options, at) in PHASES.items():
+        child = os.fork()
+        if child == 0:
+            try:
+                train(directory / f"{name}.pt", at, **options)
+            finally:
+                os._exit(1)  # not reached
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
+    """Return the checkpoints that killed runs left: forked where no library has threads yet."""
+    directory = tmp_path_factory.mktemp("killed")
+    subprocess.run([sys.executable, __file__, str(directory)], check=True, timeout=200)
+    return directory
+
+
 @pytest.mark.parametrize("name", PHASES)
-def test_a_killed_run_ends_in_the_same_bits(name, tmp_path):
+def test_a_killed_run_ends_in_the_same_bits(name, tmp_path, killed):
     options, at = PHASES[name]
     whole = train(tmp_path / "whole.pt", None, **options)
     if name == "ramp of the cap":
         assert "'cap_step': 30" in whole
         assert "'warmup_end_step': 32" in whole
-    file = tmp_path / "killed.pt"
-    child = os.fork()
-    if child == 0:
-        try:
-            train(file, at, **options)
-        finally:
-            os._exit(1)  # not reached
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    file = killed / f"{name}.pt"
     assert torch.load(file, weights_only=True)[0] <= at
     assert train(file, None, **options) == whole
+
+
+if __name__ == "__main__":
+    kill_all(Path(sys.argv[1]))

@@ -64,7 +64,9 @@ def redraw(out: str | Path) -> dict[str, Any]:
         default_rule=DEFAULT_RULE,
         kinds={name: rule.kind for name, rule in rules.items()},
     )
-    robustness = read_records(out / "robustness") if (out / "robustness").is_dir() else []
+    wanted = {plan.key for plan in SETS["robustness"]()}
+    varied = read_records(out / "robustness") if (out / "robustness").is_dir() else []
+    robustness = [record for record in varied if key_of(record) in wanted]
     write_page(
         out,
         summary,

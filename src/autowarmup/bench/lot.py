@@ -36,8 +36,11 @@ def train_lot(plans: Sequence[RunPlan]) -> list[dict[str, Any]]:
     task = task_of(family)
     seeds = sorted({plan.seed for plan in plans})
     models = {seed: task.model(seed) for seed in seeds}
+    # SGD's steps grow with the loss: only at this rate is it the same training in other units.
+    unit = family.scale if family.optimizer == "sgd" else 1.0
     replicas = [
-        Replica(p.rule_built(), p.setup.lr, p.seed, family.steps, p.settings()) for p in plans
+        Replica(p.rule_built(), p.setup.lr / unit, p.seed, family.steps, p.settings())
+        for p in plans
     ]
 
     def losses(parameters: Stack, batch: torch.Tensor) -> torch.Tensor:

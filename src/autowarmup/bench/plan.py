@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autowarmup.bench.rates import BEST
+from autowarmup.bench.rates import BEST, BEST_DIGITS
 from autowarmup.bench.setups import SIZES, Setup, key
 from autowarmup.core.peak import kappa
 from autowarmup.core.rules import DEFAULT_RULE, HAND_TUNED, NEEDS_KAPPA, Rule, rule_by_name
@@ -136,22 +136,20 @@ def extended() -> list[RunPlan]:
 def robustness() -> list[RunPlan]:
     """Return variations of what is trained and of what the default rule is told.
 
-    At twice the best rate, where a rule has something to do; one seed, all optimizers.
+    At twice the best rate, where a rule has something to do; all optimizers. One seed, two for the
+    short runs on digits.
     """
     twice = [Setup(optimizer, round(2 * best, 10)) for optimizer, best in BEST.items()]
+    digits = [
+        Setup(optimizer, round(2 * best, 10), model="digits", batch=32, steps=1000)
+        for optimizer, best in BEST_DIGITS.items()
+    ]
     judged = (*HAND_TUNED_NAMES, "flat", DEFAULT_RULE)
-    different = [
-        {"batch": 2},
-        {"noise": 0.2},
-        {"data": PROSE},
-        {"model": "digits", "batch": 32, "steps": 1000},
-        {"model": "digits", "batch": 32, "steps": 1000, "noise": 0.2},
-    ]
-    plans = [
-        plan
-        for changes in different
-        for plan in planned([replace(setup, **changes) for setup in twice], judged, (0,))
-    ]
+    plans: list[RunPlan] = []
+    for changes in ({"batch": 2}, {"noise": 0.2}, {"data": PROSE}):
+        plans += planned([replace(setup, **changes) for setup in twice], judged, (0,))
+    for noise in (0.0, 0.2):
+        plans += planned([replace(setup, noise=noise) for setup in digits], judged, (0, 1))
     told: list[dict[str, Any]] = [{"lower_bound": 1.0}, {"lower_bound": -1.0}]
     told += [{"watch": {"looks": looks}} for looks in (5, 20)]
     told += [{"watch": {"least": least}} for least in WATCH_LEAST]

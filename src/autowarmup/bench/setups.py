@@ -25,7 +25,8 @@ class Setup:
         steps: updates, before what extra passes cost.
         data: corpus, as in `TrainConfig.data`.
         noise: share of targets that are replaced by random ones in training.
-        scale: factor on the loss.
+        scale: factor on the loss, by which SGD's rate is divided: the other optimizers do not
+            see the unit of the loss.
     """
 
     optimizer: str

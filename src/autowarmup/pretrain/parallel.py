@@ -45,6 +45,7 @@ def join_processes(config: TrainConfig) -> Any:
         device = torch.accelerator.current_accelerator()
         # Left to itself, Accelerate makes several processes without a GPU several runs.
         options = {"cpu": device is None or device.type == "mps"}
+        _forget_the_dead("cpu" if options["cpu"] else device)
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=filled(config.accumulation),
@@ -56,6 +57,28 @@ def join_processes(config: TrainConfig) -> Any:
             f"got {accelerator.num_processes}"
         )
     return accelerator
+
+
+def _forget_the_dead(device: Any) -> None:
+    """Join under a name of its own after a restart by torchrun.
+
+    Its store outlives the processes, and with it the addresses of those that are gone: now and
+    then one of them is read in place of the new one, and the connection refused.
+    """
+    from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if restarts == 0 or distributed.is_initialized():
+        return
+    store, rank, size = next(rendezvous("env://"))
+    distributed.init_process_group(
+        distributed.get_default_backend_for_device(device),
+        store=PrefixStore(f"restart {restarts}", store),
+        rank=rank,
+        world_size=size,
+    )
 
 
 def way_of(config: TrainConfig) -> str:
