@@ -26,8 +26,8 @@ class Statement(NamedTuple):
         sample: draws small networks.
         start: builds the one on real data.
         data: what that is.
-        wrong: a factor by which its constants must be too small to be caught for certain; how
-            large it is says how loose the bound is.
+        wrong: constants that are so many times too small are caught by 100 random networks (in
+            each of 60 draws); how large it is says how loose the bound is.
     """
 
     words: str

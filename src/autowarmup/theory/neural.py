@@ -19,7 +19,7 @@ from autowarmup.theory import checks_networks as checks
 from autowarmup.theory.courses import TOLERANCE, VACUOUS, Course, toy_course
 from autowarmup.theory.law import Floats
 from autowarmup.theory.rows import merge
-from autowarmup.theory.trained import DECAY, FULL, LEAK, Size
+from autowarmup.theory.trained import DECAY, FULL, LEAK, RHO, Size
 
 FORMAT = "autowarmup-neural-1"
 FILE = "neural.json"
@@ -71,7 +71,8 @@ def study(
     objects["toy-ce"] = [run_record(toy, 0, printed)]
     return strict_json({
         "format": FORMAT, "command": command, "seeds": list(seeds), "steps": steps,
-        "instances": instances, "size": size._asdict(), "leak": LEAK, "decay": DECAY,
+        "instances": instances, "size": size._asdict(), "leak": LEAK, "rho": RHO,
+        "decay": DECAY, "random_seeds": "[0, first of the batch] for the nets, 1 for the controls",
         "lanczos_tolerance": TOLERANCE, "vacuous_above": VACUOUS,
         "seconds": round(time.perf_counter() - started, 1), "environment": environment(),
         "rows": [row.to_dict() for row in merge(rows)],

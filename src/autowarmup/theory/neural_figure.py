@@ -54,7 +54,7 @@ def _panel(axes: Axes, held: Json) -> dict[str, Any]:
     look.gap_axis(axes, gap)
     axes.set_xlabel("gap, falling to the right →")
     axes.set_ylabel("‖Hessian‖")
-    words = "a printed form that is false" if false else "bound, proved"
+    words = "bound with the printed omission, false" if false else "bound, proved"
     return {"measured along gradient descent": dots, words: line}
 
 
