@@ -17,6 +17,7 @@ from statistics import median
 
 import bench_results
 import figure_results
+import theory_results
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
@@ -309,6 +310,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             "norms": norms_table(),
             "overhead": overhead_table(),
         },
+        **theory_results.pages(),
     }
 
 

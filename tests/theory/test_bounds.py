@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autowarmup.theory import checks_gd, checks_lmo, checks_methods, rules
@@ -56,6 +56,7 @@ GD = [name for name in FAMILIES if checks_gd.applies(case(name, 0))]
 
 @settings(max_examples=40)
 @given(st.sampled_from(GD), seeds)
+@example("star-convex, l2", 685722)  # no instance has a step to take
 def test_gradient_descent_on_random_functions(name, seed):
     drawn = case(name, seed)
     assert violated(checks_gd.descent(drawn)) == []

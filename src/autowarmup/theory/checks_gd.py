@@ -68,10 +68,11 @@ def _aiming(case: Case, eps: Floats, steps: int) -> Iterator[Row]:
     objective, law, theta = case.objective, case.objective.law, case.objective.zeta
     distance0, gap0 = objective.distance(case.x0), case.gap0
     history = case.run(rules.aiming(law, theta), eps, steps, GD)
-    before = history.distance[:-1]
-    bound = gd.aiming_distance(before, history.gap[:-1], law, theta)
-    scale = np.maximum(before**2, 1e-6 * distance0**2)
-    yield case.row("B.3 distance", history.distance[1:] ** 2, bound, scale=scale)
+    if history.steps:  # none where every instance is asked for less than it has
+        before = history.distance[:-1]
+        bound = gd.aiming_distance(before, history.gap[:-1], law, theta)
+        scale = np.maximum(before**2, 1e-6 * distance0**2)
+        yield case.row("B.3 distance", history.distance[1:] ** 2, bound, scale=scale)
     count = gd.aiming_count(law, theta, distance0, gap0, eps)
     yield case.count_row("B.3 count, eta = theta / (2 H0 + H1 gap)", history, eps, count, steps)
     history = case.run(rules.polyak(theta), eps, steps, GD)

@@ -78,6 +78,14 @@ class ToyCrossEntropy:
         loss = sum(p * np.logaddexp(0.0, -w[2] * (w[:2] @ x)) for p, x in self._samples())
         return float(loss + self.decay / 2 * (w @ w))
 
+    def gradient(self, w: Floats) -> Floats:
+        """Return the gradient, 3 numbers."""
+        total = self.decay * w
+        for p, x in self._samples():
+            q = 1 / (1 + np.exp(w[2] * (w[:2] @ x)))
+            total = total - p * q * np.append(w[2] * x, w[:2] @ x)
+        return total
+
     def hessian(self, w: Floats) -> Floats:
         """Return the Hessian, 3 x 3."""
         total = self.decay * np.eye(3)

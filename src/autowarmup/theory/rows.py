@@ -29,6 +29,7 @@ UNITS = {
     "B.3": "Star-convex counts of gradient descent",
     "B.4": "Fixed steps: stability and minimax lower bounds",
     "B.5": "What the condition is closed under",
+    "B.6": "Networks: the Hessian norm against the gap",
     "printed": "Published counterexamples, each with its control",
 }
 """Groups of the table, in order: the first word of a statement says which."""

@@ -27,6 +27,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console.print(Text(f"{row.statement} {told} on {row.objective}", style="bold red"))
     good = not report.wrong
     console.print(Text(headline(report), style="bold green" if good else "bold red"))
+    if report.left_out:
+        console.print(Text(report.left_out, style="yellow"))
     console.print(Text(f"{report.seconds:.0f} seconds, seed {report.seed}", style="dim"))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from autowarmup.pretrain.result import environment
 from autowarmup.pretrain.rundir import write_aside
 from autowarmup.records import strict_json
-from autowarmup.theory import checks_gd, checks_lmo, checks_methods
+from autowarmup.theory import checks_gd, checks_lmo, checks_methods, checks_networks
 from autowarmup.theory.checks_lmo import Case
 from autowarmup.theory.controls import wrong_constants
 from autowarmup.theory.counterexamples import MORE, PUBLISHED
@@ -41,6 +41,7 @@ class Report:
         functions: how many random functions that makes.
         seconds: what it took.
         command: the command line, where there was one.
+        left_out: what was not checked and why, a sentence; empty where all was.
         environment: versions and machine.
     """
 
@@ -50,6 +51,7 @@ class Report:
     functions: int
     seconds: float = 0.0
     command: str = ""
+    left_out: str = ""
     environment: dict[str, Any] = field(default_factory=environment)
 
     @property
@@ -77,6 +79,7 @@ class Report:
         return strict_json({
             "format": FORMAT, "command": self.command, "seed": self.seed,
             "instances": self.instances, "seconds": round(self.seconds, 1),
+            "left_out": self.left_out,
             "summary": self.summary(), "environment": self.environment,
             "rows": [row.to_dict() for row in self.rows],
         })  # fmt: skip
@@ -111,11 +114,13 @@ def verify(instances: int = QUICK, seed: int = 0, command: str = "") -> Report:
     for index in range(len(FAMILIES)):
         rows += family_rows(index, instances, seed)
     rows += other_rows(instances, seed)
+    on_networks, left_out = network_rows(instances, seed)
+    rows += on_networks
     order = {name: place for place, name in enumerate(UNITS)}
     rows.sort(key=lambda row: (order[row.group], row.statement))
     functions = instances * len(FAMILIES)
     seconds = time.perf_counter() - started
-    return Report(rows, instances, seed, functions, seconds, command)
+    return Report(rows, instances, seed, functions, seconds, command, left_out)
 
 
 def family_rows(index: int, instances: int, seed: int) -> list[Row]:
@@ -161,3 +166,19 @@ def other_rows(instances: int, seed: int) -> list[Row]:
         rows += counterexample()
     rows += wrong_constants(np.random.default_rng([seed, _EXTRA + 1]), min(instances, QUICK))
     return merge(rows)
+
+
+def network_rows(instances: int, seed: int) -> tuple[list[Row], str]:
+    """Check the networks, random ones and trained ones; return also what had to be left out."""
+    rng = np.random.default_rng([seed, _EXTRA + 2])
+    rows: list[Row] = []
+    for done in range(0, instances, _BATCH):
+        rows += checks_networks.random_networks(rng, min(_BATCH, instances - done))
+    rows += checks_networks.controls(np.random.default_rng([seed, _EXTRA + 3]))
+    rows += checks_networks.toy_rows()
+    if not checks_networks.on_data():
+        return merge(rows), (
+            "The networks on real data were left out: the digits come with scikit-learn, which is "
+            "not installed; run: pip install 'autowarmup[objects]'"
+        )
+    return merge(rows + checks_networks.trained_networks()[0]), ""

@@ -112,6 +112,7 @@ def facts(report: Report) -> list[tuple[str, str, bool]]:
         *([("Command", report.command, True)] if report.command else []),
         ("Random functions", f"{report.instances:,} of each kind", False),
         ("Seed", str(report.seed), False),
+        *([("Left out", report.left_out, False)] if report.left_out else []),
         ("Environment", ", ".join(f"{key} {value}" for key, value in where.items()), False),
         ("Data behind this page", "theory.json, in the same directory", False),
     ]
