@@ -9,6 +9,7 @@ import pytest
 from autowarmup.bench.directions import BETA
 from autowarmup.bench.plan import (
     CORE_RULES,
+    LONG,
     MULTIPLES,
     OTHERS,
     SETS,
@@ -184,6 +185,7 @@ def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_defa
     trained = Counter(plan.setup for plan in plans if not plan.options and plan.setup.scale == 1.0)
     each = len(HAND_TUNED) + 2
     assert all(n == each * (1 + (s.model == "digits")) for s, n in trained.items())
+    assert {s.optimizer: s.lr for s in trained if s.steps == LONG} == BEST
     rates = {s.optimizer: s.lr for s in trained if s.model == "digits"}
     assert rates == {name: round(2 * best, 10) for name, best in BEST_DIGITS.items()}
     scaled = [plan for plan in plans if plan.setup.scale != 1.0]

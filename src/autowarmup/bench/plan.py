@@ -18,6 +18,8 @@ OTHERS = ("published", "accurate", "untuned", "h0h1", "autowu", "doubling")
 """Rules of others that need no tuning."""
 PROSE = "/usr/share/doc/git/RelNotes"
 """English prose: the release notes in Debian's package git-doc (3 MB of .txt files)."""
+LONG = 10_000
+"""Updates of the long runs, four times those of the core set."""
 WATCH_LEAST = (0.02, 0.06)
 """Half and one and a half times the fall of the gap that the default rule asks for."""
 _KINDS = {
@@ -136,8 +138,8 @@ def extended() -> list[RunPlan]:
 def robustness() -> list[RunPlan]:
     """Return variations of what is trained and of what the default rule is told.
 
-    At twice the best rate, where a rule has something to do; all optimizers. One seed, two for the
-    short runs on digits.
+    At twice the best rate, where a rule has something to do, and long runs at the best one, where
+    the loss falls slowly; all optimizers. One seed, two for the short runs on digits.
     """
     twice = [Setup(optimizer, round(2 * best, 10)) for optimizer, best in BEST.items()]
     digits = [
@@ -148,6 +150,8 @@ def robustness() -> list[RunPlan]:
     plans: list[RunPlan] = []
     for changes in ({"batch": 2}, {"noise": 0.2}, {"data": PROSE}):
         plans += planned([replace(setup, **changes) for setup in twice], judged, (0,))
+    best = [Setup(optimizer, rate, steps=LONG) for optimizer, rate in BEST.items()]
+    plans += planned(best, judged, (0,))
     for noise in (0.0, 0.2):
         plans += planned([replace(setup, noise=noise) for setup in digits], judged, (0, 1))
     told: list[dict[str, Any]] = [{"lower_bound": 1.0}, {"lower_bound": -1.0}]

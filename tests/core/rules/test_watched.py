@@ -44,6 +44,7 @@ WATCHES = st.builds(
     least=st.floats(0.0, 0.2),
     gain=st.floats(0.0, 50.0),
     most=st.floats(1.0, 8.0),
+    floor=st.floats(0.0, 1.0),
 )
 
 
@@ -126,7 +127,8 @@ def test_a_stall_lowers_the_rate_by_what_is_missing(missing_share: float, total:
             continue
         fallen = 1.0 - (1.0 - got) ** (min(number, W.apart) / W.apart)
         expected = max(1.0 / W.most, math.exp(-W.gain * (W.least - fallen)))
-        assert after == pytest.approx(before * expected, rel=1e-9)
+        lowest = min(before, W.floor)
+        assert after == pytest.approx(max(before * expected, lowest), rel=1e-9)
         until = [*looks, window + 1][number + 1]  # held up to the next look, if there is one
         assert {state.level for state in held[look:until]} == {after}
 
@@ -134,11 +136,23 @@ def test_a_stall_lowers_the_rate_by_what_is_missing(missing_share: float, total:
 @pytest.mark.parametrize("rise", [1e3, 1e30])
 def test_no_look_lowers_the_rate_by_more_than_it_may(rise: float) -> None:
     window = size_of(500)
-    held = run([rise if k >= window // 2 else 1.0 for k in range(500)], 500)
+    held = run(
+        [rise if k >= window // 2 else loss for k, loss in enumerate(falling(500, window))], 500
+    )
     ratios = [after.level / before.level for before, after in pairwise(held)]
     assert min(ratios) == pytest.approx(1.0 / W.most)
     lowered = [k + 1 for k, ratio in enumerate(ratios) if ratio < 1.0]
-    assert lowered == [look for look in looks_of(window) if held[look].holding]
+    stalled = [look for look in looks_of(window) if held[look].holding]
+    assert lowered == [look for look in stalled if held[look - 1].level > W.floor]
+
+
+def test_a_loss_that_never_falls_costs_no_more_than_the_floor() -> None:
+    levels = [state.level for state in run([1.5] * 1000, 1000)]
+    assert max(levels) == pytest.approx(0.2**W.power)  # the second look is the first that compares
+    assert levels[-1] == pytest.approx(W.floor)
+    assert min(levels[levels.index(max(levels)) :]) == pytest.approx(W.floor)
+    high = run([1.5] * 1000, 1000, Watch(floor=0.9))
+    assert high[-1].level == pytest.approx(0.2**W.power)  # where it was, below its floor
 
 
 @given(st.lists(GOOD, min_size=1, max_size=80), st.integers(-30, 30))

@@ -5,8 +5,9 @@ near the best for sign updates and Adam at every rate tried, and costs the other
 steep at first: a power of the time below 1. Second, a peak rate that is too high shows while the
 rate still rises: the loss stalls, far above where a lower rate would take it. So the gap is looked
 at ten times on the way. While it falls, the rate rises; where it has fallen by less than 3 % over
-two looks, which are 9 % of the run, the rate goes back in proportion to what is missing. The decay
-then starts from wherever the rate is.
+two looks, which are 9 % of the run, the rate goes back in proportion to what is missing, but not
+below a fifth of the peak: a loss may also fall slowly because there is little left to learn, as in
+fine-tuning. The decay then starts from wherever the rate is.
 
 It needs the loss alone: no pass, no memory, nothing about the optimizer, no unit of the loss.
 """
@@ -34,6 +35,7 @@ class Watch:
         least: relative fall of the gap between them that lets the rate rise.
         gain: how much of what is missing of it goes off the log rate at a look.
         most: largest factor by which one look lowers the rate.
+        floor: share of the peak rate below which looks do not lower it.
     """
 
     share: float = 0.45
@@ -43,6 +45,7 @@ class Watch:
     least: float = 0.03
     gain: float = 10.0
     most: float = 1.5
+    floor: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ def advance(state: WatchedState, seen: Seen) -> WatchedState:
         missing = state.watch.least - fall(means, state.watch.apart)
         holding = missing > 0.0
         if holding:
-            level *= max(1.0 / state.watch.most, math.exp(-state.watch.gain * missing))
+            lower = level * max(1.0 / state.watch.most, math.exp(-state.watch.gain * missing))
+            level = max(lower, min(level, state.watch.floor))
     if not holding:
         power = state.watch.power
         level = min(1.0, (level ** (1.0 / power) + 1.0 / window) ** power)

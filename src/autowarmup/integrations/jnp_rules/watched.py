@@ -62,7 +62,9 @@ def watched(first: WatchedState, dtype: Any) -> TracedRule:
         holding = jnp.where(look, missing > 0.0, carry.holding)
         lower = look & (missing > 0.0)
         share = jnp.maximum(1.0 / watch.most, jnp.exp(-watch.gain * missing))
-        base = jnp.where(lower, height(carry) * share ** (1.0 / watch.power), carry.base)
+        here, floor = height(carry), watch.floor ** (1.0 / watch.power)
+        lowered = jnp.maximum(here * share ** (1.0 / watch.power), jnp.minimum(here, floor))
+        base = jnp.where(lower, lowered, carry.base)
         risen = jnp.where(lower, 0, carry.risen) + ~holding
         moved = WatchedCarry(
             base.astype(dtype),
