@@ -113,7 +113,12 @@ def test_every_planned_variation_has_a_name_of_its_own(make_record: Make) -> Non
     assert len(told) == 7
     assert len(trained) == 6
     long = "10,000 updates at the best rate"
-    assert {"batch 2", long, "handwritten digits", "handwritten digits, 20 % random labels"} < trained
+    assert {
+        "batch 2",
+        long,
+        "handwritten digits",
+        "handwritten digits, 20 % random labels",
+    } < trained
 
 
 def test_the_whole_set_gives_a_row_per_variation_and_rule(
