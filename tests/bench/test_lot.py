@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from autowarmup.bench import lot
 from autowarmup.bench.fleet import Fleet
@@ -65,3 +66,17 @@ def test_the_scale_of_the_loss_reaches_the_rule_and_not_the_record(tiny: Setup) 
 def test_a_lot_of_two_families_is_refused(tiny: Setup) -> None:
     with pytest.raises(ValueError, match="expected runs of one family, got 2"):
         train_lot(planned([tiny, replace(tiny, optimizer="muon")], ("none",), (0,)))
+
+
+def test_fine_tuning_starts_where_the_first_corpus_led(tiny: Setup) -> None:
+    tuned = replace(tiny, trained=8)
+    assert "trained" not in tiny.to_dict()
+    assert Setup(**tuned.to_dict()) == tuned
+    task = lot.task_of(Setup("adamw", 0.0, model=tiny.model))
+    batch = torch.stack([task.batch(0, 1000), task.batch(1, 1000)])
+    weights, before = lot.trained(tuned, [0, 1]), lot.initial(task, [0, 1])
+    assert (task.losses(weights, batch) < task.losses(before, batch)).all()
+    alone = lot.trained(tuned, [1])
+    assert all(torch.allclose(p[0], weights[key][1], atol=1e-5) for key, p in alone.items())
+    plain, after = train_lot([RunPlan(tiny, 0, "none")]), train_lot([RunPlan(tuned, 0, "none")])
+    assert after[0]["trace"]["loss"][0] < plain[0]["trace"]["loss"][0]

@@ -12,9 +12,11 @@ import torch
 from autowarmup.bench.directions import Stack
 from autowarmup.bench.fleet import FORWARD, Fleet, Replica
 from autowarmup.bench.plan import RunPlan
-from autowarmup.bench.setups import WEIGHT_DECAY
+from autowarmup.bench.rates import BEST
+from autowarmup.bench.setups import WEIGHT_DECAY, Setup
 from autowarmup.bench.stacked import stack_parameters
-from autowarmup.bench.tasks import task_of
+from autowarmup.bench.tasks import Task, task_of
+from autowarmup.core.rules import rule_by_name
 
 EVALUATIONS, CLIP = 10, 0.5
 POINTS = 100
@@ -35,7 +37,6 @@ def train_lot(plans: Sequence[RunPlan]) -> list[dict[str, Any]]:
     began = time.monotonic()
     task = task_of(family)
     seeds = sorted({plan.seed for plan in plans})
-    models = {seed: task.model(seed) for seed in seeds}
     # SGD's steps grow with the loss: only at this rate is it the same training in other units.
     unit = family.scale if family.optimizer == "sgd" else 1.0
     replicas = [
@@ -46,15 +47,16 @@ def train_lot(plans: Sequence[RunPlan]) -> list[dict[str, Any]]:
     def losses(parameters: Stack, batch: torch.Tensor) -> torch.Tensor:
         return task.losses(parameters, batch) * family.scale
 
+    order = torch.tensor([seeds.index(r.seed) for r in replicas])
+    weights = trained(family, seeds) if family.trained else initial(task, seeds)
     fleet = Fleet(
         replicas,
         family.optimizer,
-        stack_parameters([models[r.seed] for r in replicas]),
+        {key: p[order].clone() for key, p in weights.items()},
         losses,
         weight_decay=WEIGHT_DECAY.get(family.optimizer, 0.1),
         clip=CLIP * family.scale,
     )
-    order = torch.tensor([seeds.index(r.seed) for r in replicas])
     curve: list[tuple[int, list[float]]] = []
     while fleet.step < family.steps and not fleet.over:
         batches = torch.stack([task.batch(seed, fleet.step) for seed in seeds])
@@ -68,6 +70,22 @@ def train_lot(plans: Sequence[RunPlan]) -> list[dict[str, Any]]:
         _record(plan, replica, [(step, values[k]) for step, values in curve], each)
         for k, (plan, replica) in enumerate(zip(plans, replicas, strict=True))
     ]
+
+
+def initial(task: Task, seeds: Sequence[int]) -> Stack:
+    """Return the random weights of each seed, stacked."""
+    return stack_parameters([task.model(seed) for seed in seeds])
+
+
+def trained(setup: Setup, seeds: Sequence[int]) -> Stack:
+    """Return the weights of each seed after `setup.trained` updates on the standard library."""
+    task = task_of(Setup("adamw", 0.0, model=setup.model))
+    rule, rate = rule_by_name("linear 5%"), BEST["adamw"]
+    replicas = [Replica(rule, rate, seed, setup.trained, {}) for seed in seeds]
+    fleet = Fleet(replicas, "adamw", initial(task, seeds), task.losses, clip=CLIP)
+    while not fleet.over:
+        fleet.update(torch.stack([task.batch(seed, fleet.step) for seed in seeds]))
+    return {key: p.detach() for key, p in fleet.parameters.items()}
 
 
 def _record(

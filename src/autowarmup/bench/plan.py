@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autowarmup.bench.rates import BEST, BEST_DIGITS
+from autowarmup.bench.rates import BEST, BEST_DIGITS, BEST_TUNED
 from autowarmup.bench.setups import SIZES, Setup, key
 from autowarmup.core.peak import kappa
 from autowarmup.core.rules import DEFAULT_RULE, HAND_TUNED, NEEDS_KAPPA, Rule, rule_by_name
@@ -138,8 +138,8 @@ def extended() -> list[RunPlan]:
 def robustness() -> list[RunPlan]:
     """Return variations of what is trained and of what the default rule is told.
 
-    At twice the best rate, where a rule has something to do, and long runs at the best one, where
-    the loss falls slowly; all optimizers. One seed, two for the short runs on digits.
+    At twice the best rate, where a rule has something to do, and long runs and fine-tuning at
+    the best one, where the loss falls slowly; all optimizers. One seed, two for short runs.
     """
     twice = [Setup(optimizer, round(2 * best, 10)) for optimizer, best in BEST.items()]
     digits = [
@@ -154,6 +154,11 @@ def robustness() -> list[RunPlan]:
     plans += planned(best, judged, (0,))
     for noise in (0.0, 0.2):
         plans += planned([replace(setup, noise=noise) for setup in digits], judged, (0, 1))
+    tuned = [
+        Setup(optimizer, rate, steps=600, data=PROSE, trained=2500)
+        for optimizer, rate in BEST_TUNED.items()
+    ]
+    plans += planned(tuned, judged, (0, 1))
     told: list[dict[str, Any]] = [{"lower_bound": 1.0}, {"lower_bound": -1.0}]
     told += [{"watch": {"looks": looks}} for looks in (5, 20)]
     told += [{"watch": {"least": least}} for least in WATCH_LEAST]

@@ -33,6 +33,8 @@ def variation_of(record: Record) -> tuple[str, str]:
         return _RULE, f"constants: {changed}"
     if setup.scale != 1.0:
         return _RULE, f"loss times {setup.scale:g}"
+    if setup.trained:
+        return _DATA, "fine-tuning on English prose at the best rate"
     noisy = f"{100 * setup.noise:g} % random " if setup.noise else ""
     if setup.model == "digits":
         return _DATA, "handwritten digits" + (f", {noisy}labels" if noisy else "")

@@ -27,6 +27,7 @@ class Setup:
         noise: share of targets that are replaced by random ones in training.
         scale: factor on the loss, by which SGD's rate is divided: the other optimizers do not
             see the unit of the loss.
+        trained: updates of AdamW on the standard library that came before, as in fine-tuning.
     """
 
     optimizer: str
@@ -37,6 +38,7 @@ class Setup:
     data: str = "stdlib"
     noise: float = 0.0
     scale: float = 1.0
+    trained: int = 0
 
     @property
     def family(self) -> Setup:
@@ -44,8 +46,11 @@ class Setup:
         return replace(self, lr=0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as plain JSON values."""
-        return asdict(self)
+        """Return the fields as plain JSON values; `trained` only where it is not 0."""
+        values = asdict(self)
+        if not self.trained:  # records from before there was this field stay what they are
+            del values["trained"]
+        return values
 
     @property
     def id(self) -> str:
@@ -55,6 +60,8 @@ class Setup:
             name += f"-{self.data.strip('/').split('/')[-1]}"
         if self.noise:
             name += f"-noise{self.noise:g}"
+        if self.trained:
+            name += "-trained"
         return name + (f"-x{self.scale:g}" if self.scale != 1.0 else "")
 
 
