@@ -49,6 +49,7 @@ curvature: $(READY)
 
 theory: $(READY)
 	$(BIN)/autowarmup theory --instances 600 --seed 1 --out results/theory
+	$(BIN)/autowarmup theory --figures --out results/theory
 	$(BIN)/python tools/theory_counts.py
 	$(BIN)/python tools/neural_study.py
 	$(BIN)/python tools/readme_results.py

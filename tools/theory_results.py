@@ -7,6 +7,10 @@ import json
 from pathlib import Path
 from statistics import median
 
+from autowarmup.theory.counts import FIGURES
+from autowarmup.theory.rows import Row
+from autowarmup.theory.words import margin
+
 ROOT = Path(__file__).resolve().parent.parent
 THEORY = ROOT / "results" / "theory"
 GROUPS = {
@@ -20,26 +24,11 @@ GROUPS = {
     "counterexamples.md": ("printed",),
 }
 """Page -> groups of the table that stand on it."""
-LMO = ("star-convex: eta = gap / (R K)", "PL: eta = sqrt(2 mu gap) / K")
-GD = ("PL: eta = 1 / (H0 + H1 gap)", "star-convex: eta = theta / (2 H0 + H1 gap)")
 
 
 def read(name: str) -> dict:
     """Return a committed record of results/theory."""
     return json.loads((THEORY / name).read_text())
-
-
-def group_of(row: dict, groups: tuple[str, ...]) -> str | None:
-    """Return the group that a row belongs to, if it is one of these."""
-    word = row["statement"].split(":")[0].split(" ")[0]
-    return next((name for name in groups if word.startswith(name)), None)
-
-
-def share(margin: float) -> str:
-    """Return a margin as the table of the command shows it."""
-    if abs(margin) < 1e-9:
-        return "0"
-    return "unbounded" if margin < -1e6 else f"{100 * margin:.3g} %"
 
 
 def statements_table(rows: list[dict]) -> list[str]:
@@ -56,7 +45,7 @@ def statements_table(rows: list[dict]) -> list[str]:
         checked = statement.removeprefix("printed: ").replace("|", "\\|")
         count = sum(row["instances"] for row in found)
         lines.append(
-            f"| {checked} | {count:,} | {share(worst['margin'])} | {worst['objective']} "
+            f"| {checked} | {count:,} | {margin(worst['margin'])} | {worst['objective']} "
             f"| {verdict} |"
         )
     return lines
@@ -195,11 +184,11 @@ def pages() -> dict[Path, dict[str, list[str]]]:
     built: dict[Path, dict[str, list[str]]] = {}
     for page, groups in GROUPS.items():
         built[ROOT / "docs" / "theory" / page] = {
-            name: statements_table([row for row in rows if group_of(row, groups) == name])
+            name: statements_table([row for row in rows if Row(**row).group == name])
             for name in groups
         }
     counted = read("counts.json")
-    for page, statements in (("lmo.md", LMO), ("gd.md", GD)):
+    for page, statements in (("lmo.md", FIGURES["counts_lmo"]), ("gd.md", FIGURES["counts_gd"])):
         block = {"counts": counts_findings(counted, statements)}
         built[ROOT / "docs" / "theory" / page] |= block
     built[ROOT / "docs" / "theory" / "networks.md"] = {

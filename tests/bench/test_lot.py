@@ -74,9 +74,9 @@ def test_fine_tuning_starts_where_the_first_corpus_led(tiny: Setup) -> None:
     assert Setup(**tuned.to_dict()) == tuned
     task = lot.task_of(Setup("adamw", 0.0, model=tiny.model))
     batch = torch.stack([task.batch(0, 1000), task.batch(1, 1000)])
-    weights, before = lot.trained(tuned, [0, 1]), lot.initial(task, [0, 1])
+    weights, before = lot.trained(tiny.model, 8, (0, 1)), lot.initial(task, [0, 1])
     assert (task.losses(weights, batch) < task.losses(before, batch)).all()
-    alone = lot.trained(tuned, [1])
+    alone = lot.trained(tiny.model, 8, (1,))
     assert all(torch.allclose(p[0], weights[key][1], atol=1e-5) for key, p in alone.items())
     plain, after = train_lot([RunPlan(tiny, 0, "none")]), train_lot([RunPlan(tuned, 0, "none")])
     assert after[0]["trace"]["loss"][0] < plain[0]["trace"]["loss"][0]

@@ -54,8 +54,7 @@ def redraw(out: str | Path) -> dict[str, Any]:
         ValueError: nothing is stored in `out`.
     """
     out = Path(out)
-    planned = {plan.key for name in ("core", "extended", "smoke") for plan in SETS[name]()}
-    stored = [record for record in read_records(out) if key_of(record) in planned]
+    stored = _stored(out, "core", "extended", "smoke")
     if not stored:
         raise ValueError(f"{out}: expected records of the benchmark in runs/, got none")
     rules = {name: rule_by_name(name) for name in RULES}
@@ -64,9 +63,7 @@ def redraw(out: str | Path) -> dict[str, Any]:
         default_rule=DEFAULT_RULE,
         kinds={name: rule.kind for name, rule in rules.items()},
     )
-    wanted = {plan.key for plan in SETS["robustness"]()}
-    varied = read_records(out / "robustness") if (out / "robustness").is_dir() else []
-    robustness = [record for record in varied if key_of(record) in wanted]
+    robustness = _stored(out / "robustness", "robustness")
     write_page(
         out,
         summary,
@@ -77,6 +74,12 @@ def redraw(out: str | Path) -> dict[str, Any]:
     )
     print_summary(summary)
     return summary
+
+
+def _stored(directory: Path, *names: str) -> list[dict[str, Any]]:
+    """Return the records of these sets: sweeps of rates are stored beside them."""
+    planned = {plan.key for name in names for plan in SETS[name]()}
+    return [record for record in read_records(directory) if key_of(record) in planned]
 
 
 def _note_environment(out: Path, command: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from autowarmup.bench.plan import MULTIPLES
@@ -43,7 +44,7 @@ def columns_of(setup: Mapping[str, Any]) -> list[str]:
     """
     held, plain = Setup(**setup), Setup(setup["optimizer"], setup["lr"])
     # Harder data is no part of the core set: it is told apart as a robustness test.
-    core = (held.data, held.noise, held.scale) == (plain.data, plain.noise, plain.scale)
+    core = replace(plain, model=held.model, batch=held.batch, steps=held.steps) == held
     belongs = {
         "core 2500": held == plain,
         "600 steps": core and held.steps == 600,
@@ -83,6 +84,8 @@ def variant_name(setup: Mapping[str, Any]) -> str:
         parts.append(f"{setup['steps']} steps")
     if setup["data"] != plain.data:
         parts.append(setup["data"].strip("/").split("/")[-1])
+    if setup.get("trained"):
+        parts.append(f"trained for {setup['trained']} steps")
     if setup["noise"]:
         parts.append(f"{100 * setup['noise']:g} % wrong targets")
     if setup["scale"] != 1.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,11 @@ def train_lot(plans: Sequence[RunPlan]) -> list[dict[str, Any]]:
         return task.losses(parameters, batch) * family.scale
 
     order = torch.tensor([seeds.index(r.seed) for r in replicas])
-    weights = trained(family, seeds) if family.trained else initial(task, seeds)
+    weights = (
+        trained(family.model, family.trained, tuple(seeds))
+        if family.trained
+        else initial(task, seeds)
+    )
     fleet = Fleet(
         replicas,
         family.optimizer,
@@ -77,11 +82,12 @@ def initial(task: Task, seeds: Sequence[int]) -> Stack:
     return stack_parameters([task.model(seed) for seed in seeds])
 
 
-def trained(setup: Setup, seeds: Sequence[int]) -> Stack:
-    """Return the weights of each seed after `setup.trained` updates on the standard library."""
-    task = task_of(Setup("adamw", 0.0, model=setup.model))
+@lru_cache(maxsize=1)  # the lots of all optimizers begin with the same weights
+def trained(model: str, updates: int, seeds: tuple[int, ...]) -> Stack:
+    """Return the weights of each seed after so many updates on the standard library."""
+    task = task_of(Setup("adamw", 0.0, model=model))
     rule, rate = rule_by_name("linear 5%"), BEST["adamw"]
-    replicas = [Replica(rule, rate, seed, setup.trained, {}) for seed in seeds]
+    replicas = [Replica(rule, rate, seed, updates, {}) for seed in seeds]
     fleet = Fleet(replicas, "adamw", initial(task, seeds), task.losses, clip=CLIP)
     while not fleet.over:
         fleet.update(torch.stack([task.batch(seed, fleet.step) for seed in seeds]))

@@ -10,7 +10,7 @@ from typing import Any
 from autowarmup.bench.labels import COLUMNS, KINDS, TUNED_ONCE, rule_name
 from autowarmup.bench.verdict import headline, sentences
 from autowarmup.compare.names import percent
-from autowarmup.curvature.page import pictures
+from autowarmup.curvature.page import pictures, render
 from autowarmup.pretrain.rundir import write_aside
 from autowarmup.records import strict_json
 
@@ -72,7 +72,10 @@ def write_page(
     text = json.dumps(strict_json({**summary, "robustness": robustness}), indent=1) + "\n"
     write_aside(out / "summary.json", text.encode())
     names = draw(records, summary, out / "figures")
-    page = _render(
+    page = render(
+        "page.html",
+        room="bench",
+        filters={"percent": _percent, "share": _share, "rule": rule_name},
         headline=headline(summary),
         sentences=sentences(summary),
         subject=_subject(summary),
@@ -87,23 +90,6 @@ def write_page(
     )
     write_aside(out / PAGE, page.encode())
     return out / PAGE
-
-
-def _render(**values: Any) -> str:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        # The frame of the page is that of the other measurements.
-        loader=ChoiceLoader(
-            [PackageLoader("autowarmup.bench", "."), PackageLoader("autowarmup.curvature", ".")]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"percent": _percent, "share": _share, "rule": rule_name}
-    return environment.get_template("page.html").render(**values)
 
 
 def _subject(summary: Json) -> str:

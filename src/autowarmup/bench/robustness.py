@@ -42,7 +42,7 @@ def variation_of(record: Record) -> tuple[str, str]:
         return _DATA, f"{noisy}tokens"
     if setup.data != "stdlib":
         return _DATA, "English prose (git's documentation)"
-    if setup.batch == 8:
+    if setup.steps != Setup.steps:
         return _DATA, f"{setup.steps:,} updates at the best rate"
     return _DATA, f"batch {setup.batch}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +78,25 @@ def pictures(folder: Path, captions: Mapping[str, tuple[str, str]]) -> list[dict
     ]
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template of this room; every text in it is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def render(
+    template: str,
+    *,
+    room: str = "curvature",
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+    **values: Any,
+) -> str:
+    """Fill a template of a room, in the frame that is here; every text in it is escaped."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+    rooms = dict.fromkeys((room, "curvature"))
     environment = Environment(
-        loader=PackageLoader("autowarmup.curvature", "."),
+        loader=ChoiceLoader([PackageLoader(f"autowarmup.{name}", ".") for name in rooms]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters |= dict(filters or {})
     return environment.get_template(template).render(**values)
 
 

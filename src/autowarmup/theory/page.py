@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from autowarmup.curvature.page import render
 from autowarmup.pretrain.rundir import write_aside
 from autowarmup.theory.verify import Report
 from autowarmup.theory.words import facts, headline, lines, margin, number
@@ -19,7 +19,10 @@ def write_page(out: str | Path, report: Report) -> Path:
     """
     out = Path(out)
     report.write(out)
-    page = _render(
+    page = render(
+        "theory.html",
+        room="theory",
+        filters={"number": number, "margin": margin},
         headline=headline(report),
         groups=lines(report),
         summary=report.summary(),
@@ -27,20 +30,3 @@ def write_page(out: str | Path, report: Report) -> Path:
     )
     write_aside(out / PAGE, page.encode())
     return out / PAGE
-
-
-def _render(**values: Any) -> str:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        # The frame of the page is that of the measurements.
-        loader=ChoiceLoader(
-            [PackageLoader("autowarmup.theory", "."), PackageLoader("autowarmup.curvature", ".")]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"number": number, "margin": margin}
-    return environment.get_template("theory.html").render(**values)

@@ -94,8 +94,8 @@ def _rates(axes: Axes, side: Json) -> None:
     _log(axes)
     at, rate = side["predicted_peak_step"][0] + 1, side["peak_rate"][0]
     axes.axvline(at, color=style.INK, linewidth=1, dashes=(2, 2), zorder=1)
-    _label(axes, (at, rate), (0, 8), "decay", ha="left", color=style.ADAPTIVE)
-    _label(axes, (at, rate), (-6, 8), "warm-up", ha="right", color=style.ADAPTIVE)
+    style.label(axes, (at, rate), (0, 8), "decay", ha="left", color=style.ADAPTIVE)
+    style.label(axes, (at, rate), (-6, 8), "warm-up", ha="right", color=style.ADAPTIVE)
 
 
 def _gaps(axes: Axes, side: Json, target: float) -> None:
@@ -110,7 +110,7 @@ def _gaps(axes: Axes, side: Json, target: float) -> None:
     axes.axhline(peak, color=style.INK, linewidth=1, dashes=(2, 2), zorder=1)
     axes.axvline(at, color=style.INK, linewidth=1, dashes=(2, 2), zorder=1)
     axes.plot(at, peak, "o", color=style.INK, markersize=7, zorder=6)
-    _label(axes, (at, peak), (-8, 6), "predicted peak", ha="right", color=style.INK)
+    style.label(axes, (at, peak), (-8, 6), "predicted peak", ha="right", color=style.INK)
 
 
 def _ends(axes: Axes, side: Json, target: float) -> None:
@@ -122,18 +122,12 @@ def _ends(axes: Axes, side: Json, target: float) -> None:
         axes.plot(count + 1, 1 / target, "o", color=colour, markersize=6, zorder=7)
         # The two that were searched lie close together.
         ha, by = {"best_linear": ("right", 1), "best_fixed": ("left", -1)}.get(name, ("center", 0))
-        _label(axes, (count + 1, 1 / target), (-6 * by, -18), f"{count:,}", ha=ha, color=colour)
+        end = (count + 1, 1 / target)
+        style.label(axes, end, (-6 * by, -18), f"{count:,}", ha=ha, color=colour)
     words = f"steps to 1/{target:g}"
     middle = ((ends[0][0] + 1) * (ends[2][0] + 1)) ** 0.5
-    _label(axes, (middle, 1 / target), (0, -18), words, ha="center", color=style.MUTED)
+    style.label(axes, (middle, 1 / target), (0, -18), words, ha="center", color=style.MUTED)
     axes.set_xlabel("step")
-
-
-def _label(
-    axes: Axes, at: tuple[float, float], by: tuple[float, float], words: str, **look: Any
-) -> None:
-    axes.annotate(words, at, xytext=by, textcoords="offset points", fontsize=10.5,
-                  path_effects=style.halo(), zorder=8, **look)  # fmt: skip
 
 
 def _log(axes: Axes) -> None:

@@ -102,14 +102,14 @@ def _ratio(axes: Axes, record: Json) -> None:
     many, lower = (record["proved_advantage"][name] for name in ("decades", "ratio"))
     axes.axhline(1, color=style.INK, linewidth=1.3, zorder=2)
     axes.plot(many, lower, color=style.MUTED, dashes=(4, 2), linewidth=1.8, zorder=3)
-    _label(axes, (9, lower[8]), (6, -14), "one dimension, proved", style.MUTED)
+    style.label(axes, (9, lower[8]), (6, -14), "one dimension, proved", color=style.MUTED)
     for dimension, face in (("2", style.INK), ("1", "white")):
         side = record["dimensions"][dimension]
         ratio = np.divide(side["best_fixed"], side["warmup"])[:, -1]
         axes.plot(levels, ratio, "o-", color=style.INK, markersize=6, zorder=4,
                   markerfacecolor=face)  # fmt: skip
         words = {"1": "one dimension, measured", "2": "two dimensions, measured"}[dimension]
-        _label(axes, (levels[-1], ratio[-1]), (6, 7), words, style.INK)
+        style.label(axes, (levels[-1], ratio[-1]), (6, 7), words, color=style.INK)
     axes.set_yscale("log")
     axes.set_title(f"What more accuracy changes (z = {z:g})")
     axes.set_xlabel("accuracy: gap divided by 10 to this power")
@@ -120,10 +120,3 @@ def _ratio(axes: Axes, record: Json) -> None:
     for y, words in ((0.97, "↑ warm-up is faster"), (0.03, "↓ the fixed step is faster")):
         axes.text(0.98, y, words, transform=axes.transAxes, ha="right", color=WARMUP if y > 0.5
                   else FIXED, va="top" if y > 0.5 else "bottom", fontweight="bold")  # fmt: skip
-
-
-def _label(
-    axes: Axes, at: tuple[float, float], by: tuple[float, float], words: str, colour: str
-) -> None:
-    axes.annotate(words, at, xytext=by, textcoords="offset points", color=colour, fontsize=10.5,
-                  path_effects=style.halo(), zorder=8)  # fmt: skip
