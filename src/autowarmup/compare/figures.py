@@ -46,10 +46,19 @@ def draw(records: Iterable[Record], summary: Json, folder: str | Path) -> list[s
         "losses": lambda: _losses(setups, summary["main_rule"]),
         "gap_to_rate": lambda: _gap_to_rate(setups, summary["main_rule"]),
     }
+    if _lawless(records, summary["main_rule"]):
+        del drawings["gap_to_rate"]
     for name, drawing in drawings.items():
         with style.styled(name):
             style.save(drawing(), Path(folder), name)
     return list(drawings)
+
+
+def _lawless(records: Sequence[Record], main: str | None) -> bool:
+    """Whether the main rule ran and knows no law of the gap, as the watched ramp."""
+    runs = [record for record in records if rule_of(record["config"]) == main]
+    ran = any(record.get("trace", {}).get("step") for record in runs)
+    return ran and all(record.get("gap_peak") is None for record in runs)
 
 
 def _shown(records: Sequence[Record], main: str | None) -> list[Record]:

@@ -33,7 +33,7 @@ _CAPTIONS = {
     "learning_rate": (
         "Learning rate of every run",
         "The factor that multiplies the peak rate. Hand-tuned warm-ups are straight ramps from "
-        "nothing; adaptive warm-up starts at a measured share and follows the loss.",
+        "nothing; adaptive warm-up follows the loss.",
     ),
     "losses": (
         "Training and validation loss",
@@ -150,6 +150,7 @@ def _page(stored: Stored, summary: Json, svgs: Mapping[str, str]) -> str:
     figures = [
         {"name": name, "title": title, "caption": captions[name], "svg": Markup(svgs[name])}
         for name, (title, _) in _CAPTIONS.items()
+        if name in svgs
     ]
     return environment.get_template("page.html").render(
         summary=summary,

@@ -16,7 +16,7 @@ from typing import Any
 from autowarmup.compare.grid import warmup_steps
 from autowarmup.compare.names import optimizer_name, rule_of
 from autowarmup.compare.verdict import verdict
-from autowarmup.core.rules import DEFAULT_RULE
+from autowarmup.core.rules import DEFAULT_RULE, rule_by_name
 
 SUMMARY_FORMAT = "autowarmup-summary-1"
 MAIN_RULES = (f"adaptive {DEFAULT_RULE}", "adaptive flat, measured start")
@@ -178,8 +178,13 @@ def _rule(name: str, runs: Mapping[int, Record], seeds: Sequence[int]) -> Json:
         "rank": None,
         "warmup_end_steps": [record.get("warmup_end_step") for record in compared],
         "ended_by": [record.get("warmup_ended_by", "") for record in compared],
-        "div": [record.get("div") for record in compared],
+        "div": [record.get("div") if _starts_at_div(record) else None for record in compared],
     }
+
+
+def _starts_at_div(record: Record) -> bool:
+    """Whether the rule has a first rate, the peak rate over `div`; a watched ramp has none."""
+    return rule_by_name(record["config"].get("peak", "flat")).c is not None
 
 
 def _loss(record: Record) -> float | None:
