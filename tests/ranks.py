@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Callable
 
@@ -37,6 +38,8 @@ def fork_ranks(count: int, work: Callable[[int], None]) -> list[int]:
             except BaseException:
                 traceback.print_exc()
             finally:
+                sys.stdout.flush()  # which leaving in this way does not
+                sys.stderr.flush()
                 os._exit(code)
         children.append(child)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

@@ -12,7 +12,7 @@ from hypothesis import given, strategies
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.agreement import REDUCTIONS, Agreement, Part
+from autowarmup.agreement import REDUCTIONS, Agreement, Part, group
 
 
 def make(**options) -> AdaptiveWarmup:
@@ -137,3 +137,17 @@ def test_importing_the_package_stays_cheap():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("present", "device"), [(True, "cuda:0"), (False, "cpu")])
+def test_losses_are_gathered_on_a_device_that_is_there(monkeypatch, present, device):
+    """A build of torch for GPUs names one on machines without, too."""
+    built = torch.device("cuda")
+    monkeypatch.setattr(
+        torch.accelerator,
+        "current_accelerator",
+        lambda check_available=False: built if present or not check_available else None,
+    )
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 0)
+    monkeypatch.setattr(group.dist, "get_backend_config", lambda handle: "cpu:mpi,cuda:nccl")
+    assert group._device_of(None) == torch.device(device)

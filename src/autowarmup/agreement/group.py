@@ -75,7 +75,7 @@ def resolve(process_group: Any) -> Group | None:
 def _device_of(handle: Any) -> torch.device:
     """Return the CPU where the group can gather there, else the device of this process."""
     backends = dict(part.split(":") for part in str(dist.get_backend_config(handle)).split(","))
-    accelerator = torch.accelerator.current_accelerator()
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is not None and backends.get(accelerator.type, "gloo") != "gloo":
         return torch.device(accelerator.type, torch.accelerator.current_device_index())
     return torch.device("cpu")

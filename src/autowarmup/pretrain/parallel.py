@@ -42,7 +42,7 @@ def join_processes(config: TrainConfig) -> Any:
     _check(config)
     options: dict[str, Any] = {}
     if processes() > 1:
-        device = torch.accelerator.current_accelerator()
+        device = torch.accelerator.current_accelerator(check_available=True)
         # Left to itself, Accelerate makes several processes without a GPU several runs.
         options = {"cpu": device is None or device.type == "mps"}
         _forget_the_dead("cpu" if options["cpu"] else device)
