@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from autowarmup.core import peak
+from autowarmup.rules.gap_law import peak
 
 KAPPAS = {"muon": 6.528e4, "sign": 1.236e8, "normsgd": 85.0}
 DIV, GAP0 = 100.0, 7.8

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.pretrain.result import environment
+from autowarmup.lab.environment import environment
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "gpu_syncs.json"
 STEPS, WARM = 60, 10

@@ -26,9 +26,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import OneCycleLR
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.pretrain import RECIPES
-from autowarmup.pretrain.model import build_model, token_loss
-from autowarmup.pretrain.result import environment
+from autowarmup.lab.environment import environment
+from autowarmup.lab.train import RECIPES
+from autowarmup.lab.train.model import build_model, token_loss
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "hosts_overhead.json"
 ROUNDS, WARM, BATCH = 200, 10, 16

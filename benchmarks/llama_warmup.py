@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
-from autowarmup.pretrain import TrainConfig
-from autowarmup.pretrain.result import environment
-from autowarmup.pretrain.train import train
+from autowarmup.lab.environment import environment
+from autowarmup.lab.train import TrainConfig
+from autowarmup.lab.train.train import train
 
 HERE = Path(__file__).resolve().parent
 WARMUPS = ("adaptive", "2%", "10%", "40%")

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import torch
 
+from autowarmup.lab.environment import environment
+from autowarmup.lab.train import RECIPES
+from autowarmup.lab.train.model import build_model, token_loss
+from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.measure.observer import CurvatureObserver
-from autowarmup.pretrain import RECIPES
-from autowarmup.pretrain.model import build_model, token_loss
-from autowarmup.pretrain.optimizers import build_optimizer
-from autowarmup.pretrain.result import environment
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 

@@ -18,7 +18,7 @@ RESULTS = HERE.parent / "results" / "benchmarks"
 
 def measure(file: Path) -> dict:
     """Run one benchmark file; return its medians in seconds and the ratios within each group."""
-    from autowarmup.pretrain.result import environment
+    from autowarmup.lab.environment import environment
 
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"

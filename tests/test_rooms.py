@@ -11,25 +11,19 @@ import autowarmup
 
 SOURCE = Path(autowarmup.__file__).parent
 ROOMS = (
-    "core",
-    "records",
-    "kinds",
-    "remember",
-    "measured_start",
+    "rules",
+    "history",
+    "optimizer_class",
+    "snapshot",
+    "calibrate",
     "agreement",
     "rates",
     "updates",
     "scheduler",
     "norms",
     "measure",
-    "pretrain",
-    "objects",
-    "compare",
-    "curvature",
-    "bench",
     "integrations",
-    "theory",
-    "cli",
+    "lab",
     "__main__",
 )
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -58,10 +52,8 @@ def test_a_room_imports_only_from_its_left(path):
     assert {room_of(name) for name in ours} <= set(allowed)
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if p.parent.name == "core"], ids=lambda p: p.name
-)
-def test_core_needs_neither_torch_nor_a_framework(path):
+@pytest.mark.parametrize("path", [p for p in FILES if "rules" in p.parts], ids=lambda p: p.name)
+def test_rules_need_neither_torch_nor_a_framework(path):
     outside = {name.split(".")[0] for name in imported(path)}
     assert not outside & {"torch", "jax", "transformers", "matplotlib", "accelerate"}
 

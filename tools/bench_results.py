@@ -53,7 +53,7 @@ def rules_table(bench: dict) -> list[str]:
 
 def findings(bench: dict) -> list[str]:
     """The verdict in sentences."""
-    from autowarmup.bench.verdict import headline, sentences
+    from autowarmup.lab.bench.verdict import headline, sentences
 
     return [f"- {line}" for line in (headline(bench), *sentences(bench))]
 

@@ -14,7 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from autowarmup.objects.registry import OBJECTS
+from autowarmup.lab.problems.registry import OBJECTS
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = Path("results/curvature")
@@ -55,8 +55,8 @@ def commands() -> dict[str, list[str]]:
 
 def main() -> int:
     """Run what is asked for and missing, then draw the overview."""
-    from autowarmup.cli import main as autowarmup
-    from autowarmup.curvature import page, write_study
+    from autowarmup.lab.cli import main as autowarmup
+    from autowarmup.lab.curvature import page, write_study
 
     asked = [word for word in sys.argv[1:] if not word.startswith("--")]
     drawing = "--draw" in sys.argv

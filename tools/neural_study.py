@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from autowarmup.theory import neural, neural_figure
+from autowarmup.lab.theory import neural, neural_figure
 
 OUT = Path(__file__).resolve().parent.parent / "results" / "theory"
 

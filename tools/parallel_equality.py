@@ -2,7 +2,7 @@
 
     python tools/parallel_equality.py
 
-makes the runs of tests/pretrain/parallel_runs.py and keeps the largest differences.
+makes the runs of tests/lab/train/parallel_runs.py and keeps the largest differences.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autowarmup.records import Trace
+from autowarmup.history import Trace
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         root, corpus = Path(place), Path(place) / "corpus.txt"
         corpus.write_text("".join(f"line {n} of a text to learn from\n" for n in range(400)))
-        script = ROOT / "tests" / "pretrain" / "parallel_runs.py"
+        script = ROOT / "tests" / "lab" / "train" / "parallel_runs.py"
         subprocess.run(
             [sys.executable, str(script), str(root), str(corpus)],
             env=os.environ | {"OMP_NUM_THREADS": "1", "AUTOWARMUP_CACHE": str(root / "cache")},

@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from autowarmup.pretrain.rundir import write_aside
-from autowarmup.theory import count_figures, counts
+from autowarmup.lab.files import write_aside
+from autowarmup.lab.theory import count_figures, counts
 
 OUT = Path(__file__).resolve().parent.parent / "results" / "theory"
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from statistics import median
 
-from autowarmup.theory.counts import FIGURES
-from autowarmup.theory.rows import Row
-from autowarmup.theory.words import margin
+from autowarmup.lab.theory.counts import FIGURES
+from autowarmup.lab.theory.rows import Row
+from autowarmup.lab.theory.words import margin
 
 ROOT = Path(__file__).resolve().parent.parent
 THEORY = ROOT / "results" / "theory"

@@ -14,11 +14,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autowarmup.core.law import SmoothnessLaw
+    from autowarmup.history import Point, Trace
     from autowarmup.measure.fit import fit_curvature
     from autowarmup.measure.observer import CurvatureObserver
     from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
-    from autowarmup.records import Point, Trace
+    from autowarmup.rules.gap_law.law import SmoothnessLaw
     from autowarmup.scheduler import AdaptiveWarmup
 
 __version__ = "0.1.0"
@@ -29,11 +29,11 @@ _HOMES = {
     "Lion": "autowarmup.norms",
     "Muon": "autowarmup.norms",
     "NormalizedSGD": "autowarmup.norms",
-    "Point": "autowarmup.records",
+    "Point": "autowarmup.history",
     "SignSGD": "autowarmup.norms",
     "Signum": "autowarmup.norms",
-    "SmoothnessLaw": "autowarmup.core.law",
-    "Trace": "autowarmup.records",
+    "SmoothnessLaw": "autowarmup.rules.gap_law.law",
+    "Trace": "autowarmup.history",
     "fit_curvature": "autowarmup.measure.fit",
 }
 

@@ -1,5 +1,5 @@
 """`python -m autowarmup` is the `autowarmup` command, and `torchrun -m autowarmup` runs it."""
 
-from autowarmup.cli import main
+from autowarmup.lab.cli import main
 
 raise SystemExit(main())

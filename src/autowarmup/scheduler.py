@@ -17,13 +17,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from autowarmup.agreement import Agreement, Part
-from autowarmup.core.config import ScheduleConfig
-from autowarmup.core.rules import DEFAULT_RULE, NEEDS_KAPPA, Rule, Seen, rule_by_name
-from autowarmup.core.status import Status
-from autowarmup.kinds import beta_of, kappa_of
-from autowarmup.measured_start import measure_start
+from autowarmup.calibrate import measure_start
+from autowarmup.history import History, Trace
+from autowarmup.optimizer_class import beta_of, kappa_of
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
-from autowarmup.records import History, Trace
+from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.registry import DEFAULT_RULE, NEEDS_KAPPA, Rule, Seen, rule_by_name
+from autowarmup.rules.status import Status
 from autowarmup.updates import Updates
 
 _FORMAT = "autowarmup-scheduler-3"
@@ -58,7 +58,7 @@ class AdaptiveWarmup(LRScheduler):
         total_steps: optimizer steps of the whole run.
         div: for rules with a measured start, the first update runs at `lr / div`; `calibrate`
             measures it instead.
-        peak: the rule that leads to the peak rate, one of `autowarmup.core.rules.RULES`, or a
+        peak: the rule that leads to the peak rate, one of `autowarmup.rules.registry.RULES`, or a
             number in (0, 1): the share of the first gap at which the law of the gap peaks.
         decay: "cosine", "linear", "wsd", "sqrt" or "constant".
         final_fraction: share of the peak rate at the end of the decay.

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.core.config import ScheduleConfig
-from autowarmup.core.rules import Seen, rule_by_name
+from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.registry import Seen, rule_by_name
 
 STEPS = 60
 

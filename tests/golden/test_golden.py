@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from autowarmup import AdaptiveWarmup, Trace
-from autowarmup.core.peak import flat
-from autowarmup.core.schedule import ScheduleConfig, init, step
+from autowarmup.rules.gap_law.peak import flat
+from autowarmup.rules.gap_law.schedule import ScheduleConfig, init, step
 
 HERE = Path(__file__).parent
 RUNS = json.loads((HERE / "runs.json").read_text())

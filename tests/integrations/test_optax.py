@@ -15,8 +15,6 @@ import pytest
 from pages import loop
 
 from autowarmup import Trace
-from autowarmup.core.config import ScheduleConfig
-from autowarmup.core.rules import Seen, rule_by_name
 from autowarmup.integrations.optax import (
     AdaptiveWarmupSchedule,
     report,
@@ -24,6 +22,8 @@ from autowarmup.integrations.optax import (
     status,
     warmup_states,
 )
+from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.registry import Seen, rule_by_name
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 KINDS = ("falls", "stalls", "rises")

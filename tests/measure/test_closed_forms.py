@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from autowarmup.core.law import SmoothnessLaw
 from autowarmup.measure.blocks import count_parameters
 from autowarmup.measure.probe import probe_step
 from autowarmup.norms import Frobenius, LInf, Spectral
+from autowarmup.rules.gap_law.law import SmoothnessLaw
 
 NORMS = {"linf": LInf(), "frobenius": Frobenius(), "spectral": Spectral("exact")}
 

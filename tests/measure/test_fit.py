@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autowarmup.core.law import SmoothnessLaw
+from autowarmup.history import Point, Trace
 from autowarmup.measure.fit import CurvatureFit, fit_curvature
 from autowarmup.measure.law_fit import r_squared
-from autowarmup.records import Point, Trace
+from autowarmup.rules.gap_law.law import SmoothnessLaw
 
 
 def falling(n: int, noise: float = 0.05, seed: int = 0) -> np.ndarray:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from autowarmup import Lion, SignSGD, fit_curvature
+from autowarmup.history import Trace
 from autowarmup.measure.observer import CurvatureObserver
-from autowarmup.records import Trace
 
 
 def layers(*sizes):

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, Lion, Muon, NormalizedSGD, Signum
+from autowarmup.history import Point, Trace
 from autowarmup.measure.blocks import count_parameters
 from autowarmup.measure.observer import CurvatureObserver
 from autowarmup.measure.probe import K_next_batch, probe_step
-from autowarmup.records import Point, Trace
 
 STEPS = 8
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from autowarmup.history import Point, Trace
 from autowarmup.measure.fit import fit_curvature
 from autowarmup.measure.points import usable_points
-from autowarmup.records import Point, Trace
 
 
 def mixed() -> Trace:

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autowarmup.core.peak import kappa
 from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Norm, Spectral
+from autowarmup.rules.gap_law.peak import kappa
 
 # The norm, and a block of a given 2-D shape whose dual / norm is kappa.
 ROWS = [

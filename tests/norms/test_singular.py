@@ -204,8 +204,8 @@ def test_the_norm_of_muon_walks_beside_its_reference(large: bool) -> None:
 def gradients() -> list[torch.Tensor]:
     """Gradients and gradient differences of a LLaMA: singular values fall by many decades."""
     pytest.importorskip("transformers")
-    from autowarmup.pretrain.model import build_model, token_loss
-    from autowarmup.pretrain.recipes import recipe
+    from autowarmup.lab.train.model import build_model, token_loss
+    from autowarmup.lab.train.recipes import recipe
 
     found = []
     for size in (recipe("tiny-cpu"), replace(recipe("llama-124m"), layers=1)):

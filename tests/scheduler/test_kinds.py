@@ -8,7 +8,7 @@ from lion_pytorch import Lion as PeerLion
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, Lion, Muon, NormalizedSGD, SignSGD, Signum
-from autowarmup.kinds import kappa_of
+from autowarmup.optimizer_class import kappa_of
 
 
 def llama_124m() -> nn.ModuleDict:

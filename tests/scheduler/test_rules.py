@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.core.config import ScheduleConfig
-from autowarmup.core.rules import DEFAULT_RULE, RULES, Seen, rule_by_name
+from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.registry import DEFAULT_RULE, RULES, Seen, rule_by_name
 
 STEPS = 50
 LOSSES = [5.0 * 0.97**k for k in range(25)] + [2.4] * 25

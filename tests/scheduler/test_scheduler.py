@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.core import schedule
-from autowarmup.core.schedule import ScheduleConfig, Status
+from autowarmup.rules.gap_law import schedule
+from autowarmup.rules.gap_law.schedule import ScheduleConfig, Status
 
 
 def falling_loss(step: int) -> float:

@@ -18,10 +18,10 @@ import optax
 from jax import Array
 from jax.core import Tracer
 
-from autowarmup.core.config import ScheduleConfig
-from autowarmup.core.rules import DEFAULT_RULE
-from autowarmup.core.status import Status
-from autowarmup.integrations.jnp_rules import TracedRule, traced
+from autowarmup.integrations.jax import TracedRule, traced
+from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.registry import DEFAULT_RULE
+from autowarmup.rules.status import Status
 
 PHASES = ("warmup", "decay", "done")
 EVENTS = (None, Status.NO_LOSS, Status.NON_FINITE, Status.BELOW_BOUND)
@@ -68,7 +68,7 @@ class AdaptiveWarmupSchedule:
             it wraps the last one only; chain this after it, with its `every_k_schedule`.
         dtype: of the state.
         options: `decay`, `final_fraction`, `lower_bound`, `max_fraction`, `smoothing`, `beta` as in
-            `autowarmup.core.ScheduleConfig`.
+            `autowarmup.rules.ScheduleConfig`.
 
     Raises:
         ValueError: an argument out of its range, or a rule that cannot be traced; at the first

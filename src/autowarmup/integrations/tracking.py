@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from autowarmup.core.rules.watched import WatchedState
+from autowarmup.rules.watched import WatchedState
 
 PHASES = ("warmup", "decay", "done")
 """A tracker draws numbers: a phase is its index here."""

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autowarmup.history import Trace
+from autowarmup.lab.files import strict_json
 from autowarmup.measure.bootstrap import block_counts, block_length, stretch
 from autowarmup.measure.law_fit import FREE, NON_NEGATIVE, LawFit, fit_law
 from autowarmup.measure.pairings import compare_pairings
@@ -23,7 +25,6 @@ from autowarmup.measure.points import FEWEST_TO_FIT, dropped_words, usable_point
 from autowarmup.measure.regression import TERMS, Regression
 from autowarmup.measure.verdict import Slope, judge, log_residuals, measure_slope
 from autowarmup.measure.window import Window, choose_window
-from autowarmup.records import Trace, strict_json
 
 Floats = NDArray[np.float64]
 
@@ -136,7 +137,7 @@ def fit_curvature(
         ValueError: an unknown name, an argument out of range, fewer than 4 usable points.
 
     Example:
-        >>> from autowarmup.records import Point
+        >>> from autowarmup.history import Point
         >>> losses = [5.0, 4.5, 4.0, 3.6, 3.2, 2.9, 2.6, 2.4, 2.2, 2.0, 1.9, 1.8]
         >>> trace = Trace(Point(5 * t, loss, K=3 + loss**2) for t, loss in enumerate(losses))
         >>> found = fit_curvature(trace, window="all")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autowarmup.core.law import SmoothnessLaw
+from autowarmup.lab.files import strict_json
 from autowarmup.measure.bootstrap import interval
 from autowarmup.measure.regression import RHO_LEAST, RHO_MOST, TERMS, Regression, Solutions
-from autowarmup.records import strict_json
+from autowarmup.rules.gap_law.law import SmoothnessLaw
 
 Floats = NDArray[np.float64]
 

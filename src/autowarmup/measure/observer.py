@@ -18,14 +18,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from autowarmup.calibrate import is_trial_step
+from autowarmup.history import Point, Trace
 from autowarmup.measure.blocks import count_parameters, same_parameters, unwrapped
 from autowarmup.measure.determinism import Determinism, check_determinism
 from autowarmup.measure.hessian import hessian_extremes
 from autowarmup.measure.passes import undisturbed
 from autowarmup.measure.streaming import Gradients, NextBatch, StepProbe, own_gradient
 from autowarmup.measure.told import Told
-from autowarmup.measured_start import is_trial_step
-from autowarmup.records import Point, Trace
 
 
 class CurvatureObserver:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from autowarmup.history import Trace
 from autowarmup.measure.law_fit import NON_NEGATIVE, fit_law
 from autowarmup.measure.points import FEWEST_TO_FIT, pairings_of, usable_points
 from autowarmup.measure.verdict import slopes
 from autowarmup.measure.window import Window
-from autowarmup.records import Trace
 
 
 def compare_pairings(
@@ -28,7 +28,7 @@ def compare_pairings(
     fewer than 4 usable points is left out.
 
     Example:
-        >>> from autowarmup.records import Point
+        >>> from autowarmup.history import Point
         >>> trace = Trace(Point(t, 8.0 - t, loss_after=7.0 - t, K=8.0 - t) for t in range(5))
         >>> found = compare_pairings(trace, "K", 0.0, Window("all", 0, 4, 5, ""), 2.0, ("K0", "K1"))
         >>> {pairing: round(answer["K0"], 6) for pairing, answer in found.items()}

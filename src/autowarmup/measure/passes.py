@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from autowarmup.remember import remember_buffers, remember_random
+from autowarmup.snapshot import remember_buffers, remember_random
 
 Closure = Callable[[], Tensor]
 Take = Callable[[int, Tensor], None]

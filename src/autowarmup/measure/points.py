@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autowarmup.records import Point, Trace
+from autowarmup.history import Point, Trace
 
 Floats = NDArray[np.float64]
 

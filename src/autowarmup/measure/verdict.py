@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autowarmup.lab.files import strict_json
 from autowarmup.measure.bootstrap import interval
 from autowarmup.measure.window import smooth
-from autowarmup.records import strict_json
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autowarmup.core.peak import kappa
+from autowarmup.rules.gap_law.peak import kappa
 
 
 class Norm(ABC):

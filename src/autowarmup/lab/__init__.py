@@ -1,0 +1,1 @@
+"""Everything that makes and shows evidence; it uses the library and is never used by it."""

@@ -1,0 +1,83 @@
+"""What the benchmark trains: set-ups, each a model, an optimizer, a peak rate and a batch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from autowarmup.lab.train.recipes import Recipe, recipe
+
+WEIGHT_DECAY = {"sgd": 1e-4}
+"""Where it is not 0.1. SGD adds the decay to a gradient that momentum multiplies by 10 and whose
+rate is about 1: with 0.1 the weights vanish and every rate ends at the same loss (2.73)."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything of a run that is not warm-up and not the seed.
+
+    Attributes:
+        optimizer: muon, lion, signum, normsgd, adamw or sgd.
+        lr: peak rate.
+        model: "micro" or "mini", see `SIZES`, or "digits".
+        batch: sequences (or images) per update.
+        steps: updates, before what extra passes cost.
+        data: corpus, as in `TrainConfig.data`.
+        noise: share of targets that are replaced by random ones in training.
+        scale: factor on the loss, by which SGD's rate is divided: the other optimizers do not
+            see the unit of the loss.
+        trained: updates of AdamW on the standard library that came before, as in fine-tuning.
+    """
+
+    optimizer: str
+    lr: float
+    model: str = "micro"
+    batch: int = 8
+    steps: int = 2500
+    data: str = "stdlib"
+    noise: float = 0.0
+    scale: float = 1.0
+    trained: int = 0
+
+    @property
+    def family(self) -> Setup:
+        """The same without the rate: what a fleet can train together."""
+        return replace(self, lr=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values; `trained` only where it is not 0."""
+        values = asdict(self)
+        if not self.trained:  # records from before there was this field stay what they are
+            del values["trained"]
+        return values
+
+    @property
+    def id(self) -> str:
+        """A readable name, different for different set-ups."""
+        name = f"{self.optimizer}-lr{self.lr:g}-{self.model}-b{self.batch}-{self.steps}"
+        if self.data != "stdlib":
+            name += f"-{self.data.strip('/').split('/')[-1]}"
+        if self.noise:
+            name += f"-noise{self.noise:g}"
+        if self.trained:
+            name += "-trained"
+        return name + (f"-x{self.scale:g}" if self.scale != 1.0 else "")
+
+
+SIZES: dict[str, Recipe] = {
+    "micro": replace(
+        recipe("tiny-cpu"), width=32, layers=2, heads=2, hidden=96, sequence_length=32,
+        about="0.03M parameters on bytes",
+    ),
+    "mini": replace(
+        recipe("tiny-cpu"), width=48, layers=2, heads=3, hidden=128, sequence_length=32,
+        about="0.07M parameters on bytes",
+    ),
+}  # fmt: skip
+"""LLaMA shapes small enough for hundreds of runs of 2,500 updates on two cores."""
+
+
+def key(values: dict[str, Any]) -> str:
+    """Return a canonical text of plain values, to compare and to hash."""
+    return json.dumps(values, sort_keys=True)

@@ -1,0 +1,138 @@
+"""Summary -> plain sentences: where the default stands, and what to keep in mind."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from autowarmup.lab.bench.labels import rule_name
+from autowarmup.lab.report.numbers import percent
+
+Json = Mapping[str, Any]
+
+
+def headline(summary: Json) -> str:
+    """Return in one sentence how the default compares with hand tuning and with the other rules."""
+    name = summary["default_rule"]
+    line = summary["rules"].get(name)
+    if line is None:
+        return f"The default rule, {name}, has no run here yet: there is nothing to compare."
+    if line["mean_regret"] is None:
+        return f"The default rule, {name}, cannot be compared with a hand-tuned length yet."
+    known = [rule for rule, held in summary["rules"].items() if held["mean_regret"] is not None]
+    total = len(summary["setups"])
+    where = f"all {total}" if line["n_setups"] == total else f"{line['n_setups']} of {total}"
+    text = (
+        f"Used unchanged in {where} set-ups, {name} ends with a loss "
+        f"{_against(line['mean_regret'])} that of the best hand-tuned warm-up on average and "
+        f"{_against(line['worst_regret'])} it in the worst set-up; by the mean it is "
+        f"{_ordinal(known.index(name) + 1)} of {len(known)} rules"
+    )
+    if lost := line["diverged_where_hand_tuned_survives"]:
+        text += f", and it diverged in {lost} where a hand-tuned length did not"
+    return text + "."
+
+
+def sentences(summary: Json) -> list[str]:
+    """Return what else a reader must know: other baselines, the noise, what is missing."""
+    return [
+        text
+        for text in (
+            _best_length(summary),
+            _tuned_once(summary),
+            _outcomes(summary),
+            _noise(summary),
+            _divergences(summary),
+            _gaps(summary),
+        )
+        if text
+    ]
+
+
+def _best_length(summary: Json) -> str:
+    """Return what one length for all set-ups brings: the simplest rule of all."""
+    lines = {
+        rule: line
+        for rule, line in summary["rules"].items()
+        if line["kind"] == "fixed" and line["mean_regret"] is not None
+    }
+    # A length that has a number only where things are easy is no match for one that has all.
+    most = max((line["n_setups"] for line in lines.values()), default=0)
+    whole = [rule for rule, line in lines.items() if line["n_setups"] == most]
+    if not whole:
+        return ""
+    best = min(whole, key=lambda rule: lines[rule]["mean_regret"])
+    return (
+        f"The best single length for all set-ups is {rule_name(best)}: mean regret "
+        f"{percent(lines[best]['mean_regret'], 2)}, worst {percent(lines[best]['worst_regret'])}."
+    )
+
+
+def _tuned_once(summary: Json) -> str:
+    line = summary["hand_tuned_cross_validated"]
+    if line["mean_regret"] is None:
+        return ""
+    return (
+        "Tuning the length by hand in every set-up, but choosing it on one seed and judging it on "
+        f"the others, has mean regret {percent(line['mean_regret'], 2)}, worst "
+        f"{percent(line['worst_regret'])}."
+    )
+
+
+def _outcomes(summary: Json) -> str:
+    line = summary["rules"].get(summary["default_rule"])
+    if line is None or line["win_or_tie_share"] is None:
+        return ""
+    return (
+        f"Set-up by set-up the default won {line['wins']}, tied {line['ties']} (within the seed "
+        f"noise) and lost {line['losses']}."
+    )
+
+
+def _noise(summary: Json) -> str:
+    known = [s["seed_noise"] for s in summary["setups"] if s["seed_noise"] is not None]
+    if not known:
+        return "No set-up has two seeds, so no difference can be told from chance."
+    return (
+        "The standard error of a difference of two rules in one set-up is "
+        f"{percent(statistics.median(known), 2).lstrip('+')} in the median and "
+        f"{percent(max(known), 2).lstrip('+')} at most."
+    )
+
+
+def _divergences(summary: Json) -> str:
+    count = summary["runs"]["diverged"]
+    if not count:
+        return ""
+    return (
+        f"{count} of {summary['runs']['stored']} runs diverged. A rule has no regret in a set-up "
+        "where it diverged, so its mean is over fewer and easier set-ups: read it with the column "
+        "of divergences."
+    )
+
+
+def _gaps(summary: Json) -> str:
+    """Say what is not run yet."""
+    total = len(summary["setups"])
+    lines = summary["rules"].items()
+    fewer = [rule_name(rule) for rule, line in lines if line["tried_setups"] < total]
+    short = sum(bool(setup["missing_hand_tuned"]) for setup in summary["setups"])
+    parts = []
+    if fewer:
+        parts.append(f"not run in every set-up: {', '.join(fewer)}")
+    if short:
+        parts.append(f"hand-tuned lengths are missing in {short} of {total} set-ups")
+    return f"Unfinished: {'; '.join(parts)}." if parts else ""
+
+
+def _against(regret: float) -> str:
+    size = percent(abs(regret)).lstrip("+")
+    if float(size[:-2]) == 0:
+        return "level with"
+    return f"{size} {'below' if regret < 0 else 'above'}"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"

@@ -1,0 +1,197 @@
+"""The figures of one measured run, drawn from its record, never from training.
+
+`draw(record, folder)` writes each as SVG and PNG and leaves out what was not measured:
+    1 curvature_gap    K against the gap, points coloured by step, with the fitted laws
+    2 curvature_step   K, and below it the gap, against the step
+    3 curvature_rate   K against the learning rate
+    4 trust_ratio      actual over promised decrease of the loss
+    5 residuals        measured over fitted, against gap and step
+For objects the same with the Hessian norm H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autowarmup.lab.curvature.check_figures import draw_residuals, draw_trust_ratio
+from autowarmup.lab.curvature.names import quantity_name
+from autowarmup.lab.curvature.series import (
+    Series,
+    all_points,
+    column,
+    drawn_laws,
+    gap_rose,
+    law_values,
+    series,
+)
+from autowarmup.lab.report import axes as look
+from autowarmup.lab.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Json = Mapping[str, Any]
+
+FIGURES = ("curvature_gap", "curvature_step", "curvature_rate", "trust_ratio", "residuals")
+
+# Beside the main quantity; Okabe and Ito's palette, each with a dash of its own.
+_OTHERS = {
+    "K": ("#0072b2", "-"),
+    "K_dir": ("#b0508c", "-"),
+    "K_next": ("#0072b2", (0, (5, 1.5))),
+    "K_noise": ("#8a949e", (0, (1.2, 1.2))),
+}
+
+
+def draw(record: Json, folder: str | Path) -> list[str]:
+    """Write every figure that the record has data for and return the names.
+
+    Figures of an earlier drawing that have no data any more are removed.
+    """
+    drawings: dict[str, Callable[[Json], Figure | None]] = {
+        "curvature_gap": _curvature_gap,
+        "curvature_step": _curvature_step,
+        "curvature_rate": _curvature_rate,
+        "trust_ratio": draw_trust_ratio,
+        "residuals": draw_residuals,
+    }
+    folder, names = Path(folder), []
+    for name, drawing in drawings.items():
+        with style.styled(name):
+            figure = drawing(record)
+            if figure is not None:
+                style.save(figure, folder, name)
+                names.append(name)
+                continue
+        for ending in ("svg", "png"):
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    return names
+
+
+def _curvature_gap(record: Json) -> Figure | None:
+    found = series(record)
+    found = found.where(found.gap > 0).thinned()
+    if not len(found):
+        return None
+    figure, ((axes,),) = style.panels(1)
+    figure.set_size_inches(8.6, 4.9)
+    entries = draw_points_and_laws(axes, record, found)
+    look.title(axes, record)
+    axes.set_ylabel(quantity_name(found.quantity))
+    look.gap_axis(axes, found.gap)
+    look.step_bar(figure, entries.pop("step"), axes)
+    if entries:
+        style.legend(figure, entries)
+    return figure
+
+
+def draw_points_and_laws(axes: Axes, record: Json, found: Series) -> dict[str, Any]:
+    """Draw a quantity against the gap with its laws; return the legend, under "step" the shades."""
+    logarithmic = look.scale(axes.yaxis, found.value)
+    inside = found.inside if record.get("window") else None  # without a fit no point is outside
+    entries = {"step": look.time_points(axes, found.gap, found.value, found.step, inside)}
+    gaps = found.gap[found.inside]
+    if not len(gaps):
+        return entries
+    grid = look.gap_grid(float(gaps.min()), float(gaps.max()))
+    for constraint, law in drawn_laws(record).items():
+        curve = law_values(law, grid)
+        if logarithmic:
+            curve = np.where(curve > 0, curve, np.nan)
+        (line,) = axes.plot(grid, curve, **look.law_line(constraint))
+        entries[look.LAW_NAMES[constraint]] = line
+    return entries
+
+
+def _curvature_step(record: Json) -> Figure | None:
+    main = series(record).thinned()
+    if not len(main):
+        return None
+    figure, ((top, bottom),) = style.panels(1, rows_each=2)
+    figure.set_size_inches(6.2, 6.2)
+    logarithmic = look.scale(top.yaxis, _shown(record, main))
+    entries: dict[str, Any] = {}
+    for name, (colour, dash) in _OTHERS.items():
+        other = _line_of(record, name)
+        if name == main.quantity or other is None:
+            continue
+        step, value = other
+        if logarithmic:
+            value = np.where(value > 0, value, np.nan)
+        (line,) = top.plot(step, value, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
+        entries["batch noise alone, K_noise" if name == "K_noise" else name] = line
+    shades = look.time_points(top, main.step, main.value, main.step)
+    top.set_ylabel(quantity_name(main.quantity))
+    look.title(top, record)
+    positive = main.where(np.isfinite(main.gap))
+    bottom.plot(positive.step, positive.gap, color=style.FAINT, linewidth=1.2, zorder=2)
+    look.time_points(bottom, positive.step, positive.gap, positive.step)
+    look.scale(bottom.yaxis, positive.gap, factor=20.0)
+    bottom.set_ylabel("gap = loss − f*")
+    bottom.set_xlabel("step")
+    bottom.sharex(top)
+    look.whole_steps(bottom.xaxis)
+    _shade_window(top, record)
+    _shade_window(bottom, record, " fitted window")
+    if entries:
+        style.legend(figure, {f"points: {main.quantity}": _dot(shades), **entries})
+    return figure
+
+
+def _shown(record: Json, main: Series) -> np.ndarray:
+    """Return the values that the upper panel must hold: noise may dwarf everything else."""
+    found = [main.value]
+    for name in _OTHERS:
+        other = _line_of(record, name)
+        if other is not None:
+            values = other[1][np.isfinite(other[1])]
+            found.append(values[values > 0])
+    return np.concatenate(found)
+
+
+def _line_of(record: Json, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    points = [point for point in all_points(record) if name in point]
+    return (column(points, "step"), column(points, name)) if len(points) > 1 else None
+
+
+def _dot(shades: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    colour = shades.cmap(0.4)
+    return Line2D([], [], color=colour, marker="o", markersize=6, linestyle="none")
+
+
+def _shade_window(axes: Axes, record: Json, words: str = "") -> None:
+    window = record.get("window")
+    if not window or window["last_step"] <= window["first_step"]:
+        return
+    axes.axvspan(window["first_step"], window["last_step"], color="#fdf1e7", zorder=0, linewidth=0)
+    rose = gap_rose(series(record))  # the words stand in the corner that the gap leaves free
+    side = "top" if rose else "bottom"
+    place = {"transform": axes.get_xaxis_transform(), "ha": "left", "va": side}
+    ink = {"fontsize": 9, "color": "#a0561a", "path_effects": style.halo(), "zorder": 7}
+    axes.text(window["first_step"], 0.98 if rose else 0.02, words, **place, **ink)
+
+
+def _curvature_rate(record: Json) -> Figure | None:
+    found = series(record)
+    found = found.where(found.lr > 0).thinned()
+    if len(found) < 2 or found.lr.max() <= found.lr.min() * 1.001:
+        return None  # one rate throughout says nothing here
+    figure, ((axes,),) = style.panels(1)
+    figure.set_size_inches(6.2, 3.5)
+    shades = look.time_points(axes, found.lr, found.value, found.step)
+    look.scale(axes.yaxis, found.value)
+    # Not logarithmic: a decay to zero would take most of the width.
+    axes.set_xlim(0, 1.05 * found.lr.max())
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel("learning rate of the update")
+    axes.set_ylabel(quantity_name(found.quantity))
+    look.title(axes, record)
+    look.step_bar(figure, shades, axes)
+    return figure

@@ -1,0 +1,59 @@
+"""Files that a crash cannot leave half-made, and values that JSON has words for."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_aside(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that it is there completely or not at all, also after a power cut.
+
+    Raises:
+        OSError: with one sentence, e.g. for a full disk; what was at `path` before is untouched.
+    """
+    aside = path.with_name(f"{path.stem}.tmp-{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OSError(f"could not write {path} ({error.strerror or error})") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write strict JSON for people and machines, at once or not at all.
+
+    Raises:
+        OSError: with one sentence, e.g. for a full disk.
+    """
+    write_aside(path, (json.dumps(strict_json(values), indent=1, allow_nan=False) + "\n").encode())
+
+
+def strict_json(value: Any) -> Any:
+    """Replace nan and infinity by `None`, at any depth: JSON has no word for them.
+
+    Example:
+        >>> strict_json({"loss": [1.0, math.nan], "lr": math.inf})
+        {'loss': [1.0, None], 'lr': None}
+    """
+    if isinstance(value, dict):
+        return {str(key): strict_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,94 @@
+"""What the objects are trained on: handwritten digits, text, and data with a linear teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CLASSES = 10
+SIDE = 8
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets, one example a row.
+
+    Attributes:
+        x: inputs, shape (examples, ...).
+        y: class numbers, shape (examples,), or targets, shape (examples, outputs).
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+def digits(count: int | None = None) -> Examples:
+    """Return the 1,797 handwritten digits that come with scikit-learn, in a fixed random order.
+
+    Each pixel has mean 0 over the whole set, and all pixels together variance 1.
+
+    Args:
+        count: take this many of them; all by default.
+
+    Returns:
+        x float64 of shape (count, 64), y class numbers 0 to 9.
+
+    Raises:
+        ValueError: scikit-learn is not installed, in one sentence.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ValueError(
+            "the digits come with scikit-learn, which is not installed; "
+            "run: pip install 'autowarmup[objects]'"
+        ) from error
+    images, labels = load_digits(return_X_y=True)
+    x, y = torch.from_numpy(images).double(), torch.from_numpy(labels).long()
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:count]
+    x = x - x.mean(0)
+    return Examples((x / x.std())[order], y[order])
+
+
+def one_hot(examples: Examples) -> Examples:
+    """Replace class numbers by their indicator vectors, as targets for a squared error."""
+    encoded = torch.nn.functional.one_hot(examples.y, CLASSES)
+    return Examples(examples.x, encoded.to(examples.x.dtype))
+
+
+def linear_teacher(
+    count: int, inputs: int, outputs: int, *, noise: float = 0.1, seed: int
+) -> Examples:
+    """Return Gaussian inputs and y = A x + noise, float64.
+
+    The inputs have full rank (almost surely for count >= inputs): without it the statement about
+    deep linear networks is false (zero gap with a Hessian as large as one likes).
+
+    Args:
+        count: examples.
+        inputs: numbers an example has.
+        outputs: numbers a target has.
+        noise: standard deviation of what the teacher adds.
+        seed: of inputs, teacher and noise.
+    """
+    draw = torch.Generator().manual_seed(seed)
+
+    def gaussian(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+    x, teacher = gaussian(count, inputs), gaussian(outputs, inputs) / inputs**0.5
+    return Examples(x, x @ teacher.T + noise * gaussian(count, outputs))
+
+
+def text_windows(count: int, length: int) -> Tensor:
+    """Return windows of bytes of the Python standard library's own text, always the same.
+
+    Returns:
+        int64 of shape (count, length + 1): each byte but the first is predicted from those before.
+    """
+    from autowarmup.lab.train.data import load_corpus
+
+    corpus = load_corpus("stdlib", "bytes", length=length, wanted=count * length)
+    return torch.from_numpy(corpus.batch(seed=0, step=0, batch_size=count, length=length))

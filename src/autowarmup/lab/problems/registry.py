@@ -1,0 +1,224 @@
+"""The objects by name, and the run that trains one while it measures curvature.
+
+Example:
+    >>> sorted(OBJECTS)
+    ['deep-leaky-relu', 'deep-linear', 'digits-vit', 'one-layer-transformer', 'two-layer-ce',
+     'two-layer-mse']
+    >>> run = run_object("deep-linear", steps=3, every=1, progress=False)
+    >>> [point.H > 0 and point.gap > 0 for point in run.trace]
+    [True, True, True]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from autowarmup.history import Trace
+from autowarmup.lab.problems import definitions
+from autowarmup.lab.problems.definitions import Problem
+from autowarmup.lab.train.progress import Show, interruptible, progress_bar
+from autowarmup.measure.observer import CurvatureObserver
+
+
+@dataclass(frozen=True)
+class PaperObject:
+    """A training that paper B makes a statement about.
+
+    Attributes:
+        about: what is trained on what, one sentence.
+        build: returns the problem with weights drawn from a seed.
+        lr: rate of gradient descent, constant.
+        steps: updates of a whole run.
+        every: updates between measurements.
+    """
+
+    about: str
+    build: Callable[[int], Problem]
+    lr: float
+    steps: int
+    every: int
+
+
+@dataclass(frozen=True)
+class ObjectRun:
+    """What a run saw.
+
+    Attributes:
+        name: a key of `OBJECTS`.
+        trace: the measured points, with `H` beside what every probe measures.
+        f_star: what was subtracted from the loss.
+        f_star_source: where it comes from, one sentence.
+        about: what was trained on what, one sentence.
+        config: all choices, plain values.
+        norm: the norm of steps; "euclidean".
+        counted: how many parameters were measured.
+        determinism: how two evaluations at the start differed.
+    """
+
+    name: str
+    trace: Trace
+    f_star: float
+    f_star_source: str
+    about: str
+    config: dict[str, Any]
+    norm: str
+    counted: dict[str, Any]
+    determinism: dict[str, float] | None
+
+
+OBJECTS: dict[str, PaperObject] = {
+    "deep-linear": PaperObject(
+        "Deep linear network 20-32-32-10 from balanced weights, squared error on 200 examples of "
+        "a linear teacher with noise.",
+        definitions.deep_linear,
+        lr=0.0005,
+        steps=4000,
+        every=10,
+    ),
+    "deep-leaky-relu": PaperObject(
+        "Deep network 64-96-96-10 with leaky ReLU (slope 0.1) from balanced weights, squared error "
+        "on 500 handwritten digits.",
+        definitions.deep_leaky_relu,
+        lr=0.002,
+        steps=4000,
+        every=10,
+    ),
+    "two-layer-ce": PaperObject(
+        "Two-layer tanh network 64-64-10, cross-entropy and L2 (0.01) on 1,797 handwritten digits.",
+        definitions.two_layer_ce,
+        lr=0.05,
+        steps=4000,
+        every=20,
+    ),
+    "two-layer-mse": PaperObject(
+        "Two-layer tanh network 64-64-10, squared error and L2 (0.01) on 1,797 handwritten digits.",
+        definitions.two_layer_mse,
+        lr=0.01,
+        steps=4000,
+        every=20,
+    ),
+    "one-layer-transformer": PaperObject(
+        "Transformer of one layer (width 32, 4 heads, no layer norm), cross-entropy on 32 windows "
+        "of 32 bytes of the Python standard library.",
+        definitions.one_layer_transformer,
+        lr=0.01,
+        steps=3000,
+        every=30,
+    ),
+    "digits-vit": PaperObject(
+        "Vision transformer of two layers (width 32, 4 heads), cross-entropy on 256 handwritten "
+        "digits.",
+        definitions.digits_vit,
+        lr=0.01,
+        steps=1500,
+        every=15,
+    ),
+}
+
+
+def run_object(
+    name: str,
+    *,
+    steps: int | None = None,
+    every: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> ObjectRun:
+    """Train one object by full-batch gradient descent and measure curvature on the way.
+
+    The same arguments give the same trace on the same machine.
+
+    Args:
+        name: a key of `OBJECTS`.
+        steps: updates; the object's own number by default.
+        every: updates between measurements; the object's own number by default.
+        seed: draws the initial weights.
+        progress: show a bar on standard error.
+
+    Raises:
+        ValueError: an unknown name, `steps` or `every` below 1, a package that is missing, or a
+            loss that is no longer finite, in one sentence.
+        KeyboardInterrupt: after Ctrl-C, once the update in progress is done.
+    """
+    if name not in OBJECTS:
+        raise ValueError(f"object: expected one of {', '.join(OBJECTS)}, got {name!r}")
+    paper_object = OBJECTS[name]
+    steps = paper_object.steps if steps is None else steps
+    every = paper_object.every if every is None else every
+    if steps < 1:
+        raise ValueError(f"steps: expected at least 1, got {steps}")
+    problem = paper_object.build(seed)
+    optimizer = torch.optim.SGD(problem.model.parameters(), lr=paper_object.lr)
+    observer = CurvatureObserver(
+        problem.model,
+        optimizer,
+        problem.loss,
+        norm="euclidean",
+        every=every,
+        f_star=problem.f_star,
+        count="all",
+        hessian=True,
+    )
+    with progress_bar(name, steps, visible=progress) as show:
+        try:
+            _descend(problem, optimizer, observer, steps, show)
+        finally:
+            observer.close()
+    facts = observer.facts()
+    return ObjectRun(
+        name=name,
+        trace=observer.trace,
+        f_star=problem.f_star,
+        f_star_source=problem.f_star_source,
+        about=paper_object.about,
+        config=_config(name, problem, steps=steps, every=every, seed=seed),
+        norm=facts["norm"],
+        counted=facts["counted"],
+        determinism=facts["determinism"],
+    )
+
+
+def _descend(
+    problem: Problem,
+    optimizer: torch.optim.Optimizer,
+    observer: CurvatureObserver,
+    steps: int,
+    show: Show,
+) -> None:
+    with interruptible() as interrupted:
+        for step in range(steps):
+            optimizer.zero_grad()
+            loss = problem.loss()
+            if not math.isfinite(loss.item()):
+                raise ValueError(f"the loss became {loss.item()} at update {step} of {steps}")
+            loss.backward()
+            observer.see(loss)
+            optimizer.step()
+            latest = observer.latest or observer.trace[-1]
+            show(step + 1, f"loss {loss.item():.4f}  H {latest.H:.3g}")
+            if interrupted():
+                raise KeyboardInterrupt(
+                    f"stopped after {step + 1} of {steps} updates; an object keeps nothing, it "
+                    "starts anew"
+                )
+
+
+def _config(name: str, problem: Problem, *, steps: int, every: int, seed: int) -> dict[str, Any]:
+    """Return every choice behind a run as plain values."""
+    parameters = list(problem.model.parameters())
+    return {
+        "object": name,
+        "optimizer": "gradient descent, full batch",
+        "lr": OBJECTS[name].lr,
+        "steps": steps,
+        "every": every,
+        "seed": seed,
+        "network": type(problem.model).__name__,
+        "parameters": sum(p.numel() for p in parameters),
+        "dtype": str(parameters[0].dtype).removeprefix("torch."),
+    }

@@ -1,0 +1,92 @@
+"""The contract of an objective of which everything is known, for many instances side by side.
+
+An objective holds arrays whose first axis counts its instances; a point is an array of shape
+(instances, *shape). Outside its domain the value is inf. The constants are those that the theorems
+ask for; `theory.selfcheck` compares them with dense samples.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from autowarmup.lab.theory.geometry import Geometry
+from autowarmup.lab.theory.law import Law
+
+Floats = NDArray[np.float64]
+
+
+class Objective(ABC):
+    """What the theorems know of a function; every constant is a number per instance.
+
+    Attributes:
+        name: what it is called in tables.
+        geometry: norm and axes of a point.
+        shape: of a point.
+        instances: how many functions stand side by side.
+        law: curvature bound K, in the norm of `geometry`.
+        f_star: infimum, shape (instances,).
+        minimiser: shape (instances, *shape).
+        mu: dual norm of the gradient squared >= 2 mu gap; 0 where that fails.
+        zeta: <gradient, x - minimiser> >= zeta gap; 1 star-convex, 0 unknown.
+        convex: whether it is convex.
+    """
+
+    name: str
+    geometry: Geometry
+    shape: tuple[int, ...]
+    instances: int
+    law: Law
+    f_star: Floats
+    minimiser: Floats
+    mu: Floats
+    zeta: Floats
+    convex: bool = True
+
+    @abstractmethod
+    def value(self, x: Floats) -> Floats:
+        """Return f at one point per instance, shape (instances,); inf outside the domain."""
+
+    @abstractmethod
+    def gradient(self, x: Floats) -> Floats:
+        """Return the gradient, shape (instances, *shape)."""
+
+    @abstractmethod
+    def hessian_action(self, x: Floats, v: Floats) -> Floats:
+        """Return the Hessian at x times v, shape (instances, *shape)."""
+
+    @abstractmethod
+    def radius(self, gap: Floats) -> Floats:
+        """Return a bound of ||x - minimiser|| over the points with at most this gap."""
+
+    @abstractmethod
+    def start(self, rng: Generator, gap: Floats) -> Floats:
+        """Return random points whose gaps are these, to rounding where that has a closed form."""
+
+    def gap(self, x: Floats) -> Floats:
+        """Return f(x) - f_star, never negative; without cancellation where that is possible."""
+        return np.maximum(self.value(x) - self.f_star, 0.0)
+
+    def distance(self, x: Floats) -> Floats:
+        """Return ||x - minimiser||."""
+        return self.geometry.norm(x - self.minimiser)
+
+
+def per_instance(value: float | Floats, instances: int) -> Floats:
+    """Return an array of shape (instances,)."""
+    return np.broadcast_to(np.asarray(value, dtype=float), (instances,)).copy()
+
+
+def ray_to_gap(objective: Objective, direction: Floats, gap: Floats, edge: Floats) -> Floats:
+    """Return minimiser + t direction with this gap, 0 < t < edge, for a gap that rises along it."""
+    low, high = np.zeros(objective.instances), edge.copy()
+    expand = objective.geometry.expand
+    for _ in range(200):
+        middle = (low + high) / 2
+        with np.errstate(over="ignore"):
+            above = objective.gap(objective.minimiser + expand(middle) * direction) > gap
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return objective.minimiser + expand(low) * direction

@@ -1,0 +1,182 @@
+"""Step rules: what the theorems ask for, and what they are compared with.
+
+Every function returns a rule that `theory.runs.run` calls before each step. `law`, `R`
+and the like are those that the theorem of that name uses; a gap of 0 gives the rate 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autowarmup.lab.theory.law import Law, Numbers
+from autowarmup.lab.theory.runs import Rule, View
+
+Floats = NDArray[np.float64]
+
+# Nodes of the Gauss rule on (0, 1); after the substitution below the integrand is smooth.
+_NODES, _WEIGHTS = (part for part in np.polynomial.legendre.leggauss(20))
+_NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
+
+
+def slope_over_law(law: Law) -> Rule:
+    """Return a / (K(gap) ||u||^2), the best step of the descent lemma (A.1), a = <gradient, u>.
+
+    With u the gradient it is 1 / K(gap), the warm-up of gradient descent.
+    """
+
+    def rule(view: View) -> Floats:
+        curve = law.K(view.gap) * view.length**2
+        slope = np.maximum(view.slope, 0.0)
+        return np.divide(slope, curve, out=np.zeros_like(slope), where=curve > 0)
+
+    return rule
+
+
+def gap_over_law(law: Law, R: Numbers, share: Numbers = 1.0) -> Rule:
+    """Return share * gap / (R K(gap)): A.2, and with share = (1 - beta) / (2 + 4 beta) A.5."""
+    return lambda view: share * view.gap / (R * law.K(view.gap))
+
+
+def pl_rule(law: Law, mu: Numbers) -> Rule:
+    """Return sqrt(2 mu gap) / K(gap), the rate of A.2 under the PL condition."""
+    return lambda view: np.sqrt(2 * np.asarray(mu) * view.gap) / law.K(view.gap)
+
+
+def frank_wolfe(law: Law, decay: Numbers) -> Rule:
+    """Return min(1 / lambda, lambda gap / (4 K(gap))), the rate of A.4 with decay lambda."""
+    decay = np.asarray(decay, dtype=float)
+    return lambda view: np.minimum(1 / decay, decay * view.gap / (4 * law.K(view.gap)))
+
+
+def frank_wolfe_measured(law: Law, decay: Numbers) -> Rule:
+    """Return the rate of A.4 from the measured gap G = <g, x> + <g, u> / lambda of Frank-Wolfe."""
+    decay = np.asarray(decay, dtype=float)
+
+    def rule(view: View) -> Floats:
+        geometry = view.objective.geometry
+        measured = geometry.inner(view.gradient, view.x) + view.slope / decay
+        across = geometry.norm(view.x + view.u / geometry.expand(decay))
+        curve = across**2 * law.K(view.gap)
+        share = np.divide(measured, curve, out=np.zeros_like(curve), where=curve > 0)
+        return np.clip(share, 0.0, 1.0) / decay
+
+    return rule
+
+
+def h0h1(law: Law, a: float = 1.0, b: float = 1.0) -> Rule:
+    """Return 1 / (a H0 + b H1 gap) for gradient descent; (10, 20) in arXiv 2510.03164."""
+    return lambda view: 1 / (a * np.asarray(law.K0) + b * np.asarray(law.K1) * view.gap)
+
+
+def aiming(law: Law, theta: Numbers = 1.0) -> Rule:
+    """Return theta / (2 H0 + H1 gap), the rate of B.3 for gradient descent."""
+    return lambda view: theta / (2 * np.asarray(law.K0) + np.asarray(law.K1) * view.gap)
+
+
+def polyak(theta: Numbers = 1.0) -> Rule:
+    """Return theta gap / ||g||^2 for gradient descent: no constant of curvature (B.3)."""
+
+    def rule(view: View) -> Floats:
+        square = view.dual**2
+        return theta * np.divide(view.gap, square, out=np.zeros_like(square), where=square > 0)
+
+    return rule
+
+
+def fixed(lr: Numbers) -> Rule:
+    """Return the same rate at every step."""
+    return lambda view: np.broadcast_to(np.asarray(lr, float), view.gap.shape)
+
+
+def exact(law: Law) -> Rule:
+    """Return the step after which a curvature of exactly K brings the slope to 0 (A.1b)."""
+
+    def rule(view: View) -> Floats:
+        length = np.where(view.length > 0, view.length, 1.0)
+        return exact_length(law, view.gap, view.slope / length) / length
+
+    return rule
+
+
+def exact_length(law: Law, gap: Floats, slope: Floats) -> Floats:
+    """Return the t at which psi'' = K(psi), psi(0) = gap, psi'(0) = -slope has psi' = 0.
+
+    psi stops at m with primitive(m) = primitive(gap) - slope^2 / 2, and t is the integral of
+    1 / sqrt(2 (primitive(s) - primitive(m))) over (m, gap). For (H0, H1) it is
+    artanh(q) / sqrt(H1), q = sqrt(H1) slope / (H0 + H1 gap).
+
+    Example:
+        >>> t = exact_length(Law(2.0, 3.0), np.array([1.0]), np.array([1.5]))
+        >>> bool(abs(t[0] - np.arctanh(3**0.5 * 1.5 / 5) / 3**0.5) < 1e-12)
+        True
+    """
+    target = np.maximum(law.primitive(gap) - slope**2 / 2, 0.0)
+    low, high = np.zeros_like(gap), gap.astype(float)
+    for _ in range(70):
+        middle = (low + high) / 2
+        above = law.primitive(middle) > target
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    # s = m + (gap - m) v^2 takes the root singularity away.
+    total, length = np.zeros_like(gap), np.zeros_like(gap)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        s = low + (gap - low) * node**2
+        total += weight / np.sqrt(_mean_K(law, low, s))
+    np.sqrt(2 * (gap - low), out=length)
+    return np.where(gap > low, length * total, 0.0)
+
+
+def _mean_K(law: Law, m: Floats, s: Floats) -> Floats:
+    """Return the mean of K over (m, s): the difference of primitives without its cancellation."""
+    rho = law.rho
+    mean = law.K0 + np.asarray(law.K1) * (m + s) / 2
+    if not np.any(law.K_rho):
+        return mean + 0.0 * s
+    if rho == 2:
+        return mean + law.K_rho * (s * s + s * m + m * m) / 3
+    width = np.where(s > m, s - m, 1.0)
+    power = np.where(s > m, (s ** (rho + 1) - m ** (rho + 1)) / ((rho + 1) * width), s**rho)
+    return mean + law.K_rho * power
+
+
+@dataclass
+class Armijo:
+    """Backtracking on f: from min(most, grow * last rate), times `shrink` while f falls too little.
+
+    Too little is less than half of what the slope promises. The rate is then at least
+    min(most, grow * last, shrink * a / K(gap)) and the decrease at least eta a / 2 (A.1). It holds
+    the last rate, so that a new one is needed for every run.
+
+    Attributes:
+        most: no rate above it.
+        grow: factor from step to step.
+        shrink: factor of backtracking.
+        trials: values of f that were computed beyond one a step, summed over the run.
+    """
+
+    most: Numbers
+    grow: float = 2.0
+    shrink: float = 0.5
+    trials: int = 0
+    last: Floats | None = field(default=None, repr=False)
+
+    def __call__(self, view: View) -> Floats:
+        """Return the rate of this step."""
+        objective, here = view.objective, view.objective.value(view.x)
+        lr = np.broadcast_to(np.asarray(self.most, float), view.gap.shape).copy()
+        if self.last is not None:
+            lr = np.minimum(lr, self.grow * self.last)
+        for _ in range(200):
+            with np.errstate(over="ignore", invalid="ignore"):
+                there = objective.value(view.x - objective.geometry.expand(lr) * view.u)
+            self.trials += 1
+            # Near the minimum the decrease drowns in the rounding of f.
+            rounding = 4e-16 * np.abs(here)
+            bad = ~(there <= here - 0.5 * lr * view.slope + rounding)
+            if not bad.any():
+                break
+            lr = np.where(bad, self.shrink * lr, lr)
+        self.last = lr
+        return lr

@@ -1,0 +1,232 @@
+"""Gradient descent and norm-constrained methods on many objectives side by side.
+
+    x <- (1 - lambda eta) x - eta u,    u = the gradient (GD) or lmo(d), d a gradient estimate
+
+`eta` comes from a rule (`theory.rules`), which sees the state before the step and, for
+stochastic gradients, not the sample: rates that depend on the sample are outside the theorems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from autowarmup.lab.theory.objective import Objective
+
+Floats = NDArray[np.float64]
+Momentum = Literal["none", "polyak", "lion", "nesterov"]
+
+FAR = 1e100
+"""A gap from here on counts as divergence; squares beyond it would overflow."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a step is made.
+
+    Attributes:
+        kind: "lmo" moves by the lmo of the estimate, "gd" by the estimate itself.
+        exact: whether the lmo of the spectral norm is exact, or five steps of Newton-Schulz.
+        momentum: "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g;
+            "nesterov": d = (1 - beta) g + beta m, all with m = beta m_before + (1 - beta) g and
+            m_before = g at the first step.
+        beta: of the average m.
+        beta1: of Lion's direction, <= beta.
+        weight_decay: lambda of the decoupled decay, a number or one per instance.
+        noise: gives xi to add to the gradient g that the method sees; called as noise(rng, g).
+
+    Raises:
+        ValueError: an unknown kind or momentum, or factors out of range.
+    """
+
+    kind: Literal["lmo", "gd"] = "lmo"
+    exact: bool = True
+    momentum: Momentum = "none"
+    beta: float = 0.9
+    beta1: float = 0.9
+    weight_decay: float | Floats = 0.0
+    noise: Callable[[Generator, Floats], Floats] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("lmo", "gd"):
+            raise ValueError(f"expected kind lmo or gd, got {self.kind!r}")
+        if self.momentum not in ("none", "polyak", "lion", "nesterov"):
+            raise ValueError(
+                f"expected a momentum none/polyak/lion/nesterov, got {self.momentum!r}"
+            )
+        if not (0 <= self.beta < 1 and 0 <= self.beta1 <= self.beta):
+            raise ValueError(f"expected 0 <= beta1 <= beta < 1, got {self.beta1} and {self.beta}")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a rule may see before a step; every array has one entry per instance.
+
+    Attributes:
+        objective: the functions.
+        x: where the method stands.
+        gap: f(x) - floor.
+        gradient: the true one.
+        dual: its dual norm.
+        u: the direction against which the step goes.
+        slope: <gradient, u>.
+        length: norm of u.
+        step: index of the step.
+    """
+
+    objective: Objective
+    x: Floats
+    gap: Floats
+    gradient: Floats
+    dual: Floats
+    u: Floats
+    slope: Floats
+    length: Floats
+    step: int
+
+
+Rule = Callable[[View], Floats]
+
+
+@dataclass
+class History:
+    """What happened, step by step; arrays of shape (steps, instances).
+
+    Attributes:
+        gap: before each step and after the last, (steps + 1, instances); inf once it diverged.
+        distance: to the minimiser, same shape as gap.
+        lr: eta of each step.
+        dual: dual norm of the gradient before each step.
+        slope: <gradient, u>.
+        length: norm of u.
+        error: dual norm of d - gradient, 0 without momentum and noise.
+        x: the last points.
+    """
+
+    gap: Floats
+    distance: Floats
+    lr: Floats
+    dual: Floats
+    slope: Floats
+    length: Floats
+    error: Floats
+    x: Floats
+
+    @property
+    def steps(self) -> int:
+        """How many steps were made."""
+        return len(self.lr)
+
+    def count(self, eps: Floats | float) -> NDArray[np.int64]:
+        """Return the first step at which gap <= eps, -1 where there was none."""
+        reached = self.gap <= eps
+        return np.where(reached.any(0), reached.argmax(0), -1)
+
+
+@dataclass
+class _Recorder:
+    columns: dict[str, list[Floats]] = field(default_factory=dict)
+
+    def add(self, **values: Floats) -> None:
+        for name, value in values.items():
+            self.columns.setdefault(name, []).append(value)
+
+
+def run(
+    objective: Objective,
+    x0: Floats,
+    rule: Rule,
+    *,
+    method: Method | None = None,
+    steps: int = 1000,
+    until: Floats | float | None = None,
+    floor: Floats | None = None,
+    rng: Generator | None = None,
+) -> History:
+    """Run one method with one rule on every instance.
+
+    Args:
+        objective: the functions.
+        x0: first points, shape (instances, *shape).
+        rule: gives eta, shape (instances,).
+        method: how a step is made; by default the plain exact lmo method.
+        steps: at most so many.
+        until: stop when every gap is at or below it.
+        floor: what the gap is measured from, by default f_star (a constrained minimum for A.4).
+        rng: randomness of the noise.
+
+    Raises:
+        ValueError: points of another shape, or noise without an rng.
+    """
+    method = method or Method()
+    expected = (objective.instances, *objective.shape)
+    if x0.shape != expected:
+        raise ValueError(f"expected first points of shape {expected}, got {x0.shape}")
+    if method.noise is not None and rng is None:
+        raise ValueError("expected an rng for the noise of the method, got None")
+    decay = np.broadcast_to(np.asarray(method.weight_decay, float), (objective.instances,))
+    expand, kept, x, m = objective.geometry.expand, _Recorder(), x0.copy(), None
+    gap = _gap(objective, x, floor)
+    kept.add(gap=gap, distance=objective.distance(x))
+    for step in range(steps):
+        alive = np.isfinite(gap)
+        if not alive.any() or (until is not None and np.all((gap <= until) | ~alive)):
+            break
+        view, m, error = _look(objective, method, x, gap, m, step, rng)
+        lr = np.where(alive, rule(view), 0.0)
+        x = np.where(expand(alive), expand(1 - decay * lr) * x - expand(lr) * view.u, x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            after = _gap(objective, x, floor)
+        # What has left the domain, or overflowed, stays outside.
+        gap = np.where(alive & (after < FAR), after, np.inf)
+        kept.add(gap=gap, distance=objective.distance(x), lr=lr, dual=view.dual, slope=view.slope,
+                 length=view.length, error=error)  # fmt: skip
+    names = ("gap", "distance", "lr", "dual", "slope", "length", "error")
+    empty = np.zeros((0, objective.instances))
+    return History(*(np.array(kept.columns[n]) if n in kept.columns else empty for n in names), x=x)
+
+
+def _gap(objective: Objective, x: Floats, floor: Floats | None) -> Floats:
+    # An objective may know its own gap to more digits than a difference has.
+    return objective.gap(x) if floor is None else np.maximum(objective.value(x) - floor, 0.0)
+
+
+def _look(
+    objective: Objective,
+    method: Method,
+    x: Floats,
+    gap: Floats,
+    m: Floats | None,
+    step: int,
+    rng: Generator | None,
+) -> tuple[View, Floats, Floats]:
+    """Return what the rule sees, the new average, and the error of the estimate."""
+    geometry = objective.geometry
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = np.where(geometry.expand(np.isfinite(gap)), objective.gradient(x), 0.0)
+    seen = gradient
+    if method.noise is not None and rng is not None:
+        seen = gradient + method.noise(rng, gradient)
+    before = seen if m is None else m
+    m = method.beta * before + (1 - method.beta) * seen
+    d = {
+        "none": lambda: seen,
+        "polyak": lambda: m,
+        "lion": lambda: method.beta1 * before + (1 - method.beta1) * seen,
+        "nesterov": lambda: (1 - method.beta) * seen + method.beta * m,
+    }[method.momentum]()
+    u = d if method.kind == "gd" else geometry.lmo(d, exact=method.exact)
+    plain = method.momentum == "none" and method.noise is None
+    dual = geometry.dual(gradient)
+    error = np.zeros(objective.instances) if plain else geometry.dual(d - gradient)
+    slope = dual if plain and method.kind == "lmo" and method.exact else geometry.inner(gradient, u)
+    if method.kind == "gd":
+        length = geometry.norm(u)
+    else:
+        length = (dual > 0).astype(float) if method.exact else geometry.norm(u)
+    return View(objective, x, gap, gradient, dual, u, slope, length, step), m, error

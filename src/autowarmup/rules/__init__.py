@@ -1,0 +1,1 @@
+"""Warm-up rules: floats in, floats out; no torch and no jax."""

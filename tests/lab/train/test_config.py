@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+
+import pytest
+
+from autowarmup.lab.train import OPTIMIZERS, RECIPES, TrainConfig
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_recipe_fills_every_field(recipe, optimizer):
+    config = TrainConfig(recipe=recipe, optimizer=optimizer)
+    assert None not in config.to_dict().values()
+    assert config.lr == RECIPES[recipe].suggested[optimizer].lr
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_given_values_win_over_the_recipe():
+    config = TrainConfig(recipe="tiny-cpu", lr=0.5, steps=7, batch_size=2, div=3.0)
+    assert (config.lr, config.steps, config.batch_size, config.div) == (0.5, 7, 2, 3.0)
+
+
+def test_published_protocol():
+    config = TrainConfig(recipe="llama-124m", optimizer="normsgd")
+    size = RECIPES["llama-124m"]
+    assert (size.width, size.layers, size.heads) == (768, 12, 12)
+    assert (config.batch_size, config.sequence_length, config.steps) == (256, 512, 8000)
+    assert (config.weight_decay, config.clip, config.div, config.lr) == (0.1, 0.5, 5.0, 1e-2)
+    assert size.suggested["normsgd"].f_star == 4.3
+    assert RECIPES["llama-210m"].layers == 24
+
+
+@pytest.mark.parametrize(
+    ("warmup", "expected"), [("50", 50), ("5%", 10), ("0", 1), ("0.1%", 1), ("200", 200)]
+)
+def test_linear_warmup_length(warmup, expected):
+    config = TrainConfig(warmup=warmup, steps=200)
+    assert not config.adaptive
+    assert config.warmup_steps == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"recipe": "huge"}, r"recipe: expected one of tiny-cpu, .*llama-124m.*, got 'huge'"),
+        ({"optimizer": "adam"}, r"optimizer: expected one of muon, lion.*, got 'adam'"),
+        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"lr": 0.0}, "lr: expected a positive number, got 0.0"),
+        ({"lr": float("nan")}, "lr: expected a positive number, got nan"),
+        ({"lr": float("inf")}, "lr: expected a positive number, got inf"),
+        ({"div": 0.5}, "div: expected a number of at least 1, got 0.5"),
+        ({"warmup": "300", "steps": 200}, "warmup: expected at most the 200 steps"),
+        ({"warmup": "101%", "steps": 200}, "warmup: expected at most the 200 steps"),
+        ({"warmup": "soon"}, 'warmup: expected "adaptive", a number of steps'),
+        ({"warmup": "nan%"}, 'warmup: expected "adaptive", a number of steps'),
+        ({"warmup": "-5"}, 'warmup: expected "adaptive", a number of steps'),
+        ({"peak": "high"}, "peak: expected a warm-up rule out of"),
+        ({"peak": "1.5"}, "peak: expected a warm-up rule out of"),
+        ({"decay": "poly"}, "decay: expected one of cosine"),
+        ({"mixed_precision": "fp8"}, "mixed_precision: expected one of no, fp16, bf16"),
+        ({"max_fraction": 0.0}, "max_fraction: expected a share"),
+        ({"smoothing": 1.0}, r"smoothing: expected a number in \[0, 1\)"),
+        ({"lower_bound": float("inf")}, "lower_bound: expected a finite loss"),
+        ({"seed": -1}, "seed: expected 0 or more"),
+        ({"clip": -1.0}, "clip: expected 0"),
+        ({"batch_size": 10, "accumulation": 4}, "batch_size: expected a multiple of accumulation"),
+    ],
+)
+def test_wrong_values_get_one_sentence(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(**wrong)
+
+
+def test_unknown_field():
+    with pytest.raises(ValueError, match="expected fields of TrainConfig, got speed"):
+        TrainConfig.from_dict({"speed": 1})
+
+
+def test_ids_tell_configs_apart():
+    configs = [
+        TrainConfig(),
+        TrainConfig(seed=1),
+        TrainConfig(calibrate=False),
+        TrainConfig(warmup="5%"),
+        TrainConfig(clip=1.0),
+    ]
+    ids = {config.id for config in configs}
+    assert len(ids) == len(configs)
+    assert all(not set(name) & set("/% ") for name in ids)
+
+
+def test_command_names_what_was_changed():
+    config = TrainConfig(optimizer="lion", calibrate=False, warmup="5%", clip=1.0)
+    words = shlex.split(config.command("some dir"))
+    assert words[:2] == ["autowarmup", "train"]
+    assert "--no-calibrate" in words
+    assert words[words.index("--clip") + 1] == "1.0"
+    assert words[words.index("--warmup") + 1] == "5%"
+    assert words[words.index("--out") + 1] == "some dir"
+    assert "--smoothing" not in words
+
+
+def test_config_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().lr = 1.0  # type: ignore[misc]
