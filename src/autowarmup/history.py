@@ -103,6 +103,20 @@ MEASURED = (
 """The fields of `Point` that only a measurement of the curvature fills."""
 
 
+def strict_json(value: Any) -> Any:
+    """Replace nan and infinity by `None`, at any depth: JSON has no word for them.
+
+    Example:
+        >>> strict_json({"loss": [1.0, math.nan], "lr": math.inf})
+        {'loss': [1.0, None], 'lr': None}
+    """
+    if isinstance(value, dict):
+        return {str(key): strict_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Trace:
     """An ordered list of points with JSON Lines in and out."""
 

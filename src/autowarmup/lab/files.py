@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
+
+from autowarmup.history import strict_json
 
 
 def write_aside(path: Path, content: bytes | memoryview) -> None:
@@ -43,17 +44,3 @@ def write_json(path: Path, values: Any) -> None:
         OSError: with one sentence, e.g. for a full disk.
     """
     write_aside(path, (json.dumps(strict_json(values), indent=1, allow_nan=False) + "\n").encode())
-
-
-def strict_json(value: Any) -> Any:
-    """Replace nan and infinity by `None`, at any depth: JSON has no word for them.
-
-    Example:
-        >>> strict_json({"loss": [1.0, math.nan], "lr": math.inf})
-        {'loss': [1.0, None], 'lr': None}
-    """
-    if isinstance(value, dict):
-        return {str(key): strict_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autowarmup.history import Trace
-from autowarmup.lab.files import strict_json
+from autowarmup.history import Trace, strict_json
 from autowarmup.measure.bootstrap import block_counts, block_length, stretch
 from autowarmup.measure.law_fit import FREE, NON_NEGATIVE, LawFit, fit_law
 from autowarmup.measure.pairings import compare_pairings

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autowarmup.lab.files import strict_json
+from autowarmup.history import strict_json
 from autowarmup.measure.bootstrap import interval
 from autowarmup.measure.regression import RHO_LEAST, RHO_MOST, TERMS, Regression, Solutions
 from autowarmup.rules.gap_law.law import SmoothnessLaw

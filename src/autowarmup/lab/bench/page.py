@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autowarmup.history import strict_json
 from autowarmup.lab.bench.labels import COLUMNS, KINDS, TUNED_ONCE, rule_name
 from autowarmup.lab.bench.verdict import headline, sentences
-from autowarmup.lab.files import strict_json, write_aside
+from autowarmup.lab.files import write_aside
 from autowarmup.lab.report.numbers import percent
 from autowarmup.lab.report.page import pictures, render
 

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autowarmup.history import strict_json
 from autowarmup.lab.compare.grid import Grid, expand
 from autowarmup.lab.compare.progress import Display
 from autowarmup.lab.compare.ray_engine import RayOptions, RayPool
 from autowarmup.lab.compare.workers import Job, Pool, Record, TrainFunction, cores
-from autowarmup.lab.files import strict_json, write_aside
+from autowarmup.lab.files import write_aside
 from autowarmup.lab.train.rundir import FORMAT
 
 GRID_FORMAT = "autowarmup-grid-1"

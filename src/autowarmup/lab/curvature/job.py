@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autowarmup.history import Trace
+from autowarmup.history import Trace, strict_json
 from autowarmup.lab.curvature.names import quantity_name, run_label
 from autowarmup.lab.curvature.store import FITTED, FORMAT, is_measured, read_run
 from autowarmup.lab.environment import environment as this_environment
-from autowarmup.lab.files import strict_json
 from autowarmup.measure.fit import CurvatureFit, fit_curvature
 
 Json = dict[str, Any]

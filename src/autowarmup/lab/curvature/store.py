@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autowarmup.history import Point, Trace
-from autowarmup.lab.files import strict_json, write_aside
+from autowarmup.history import Point, Trace, strict_json
+from autowarmup.lab.files import write_aside
 from autowarmup.lab.train.rundir import FORMAT as RUN_FORMAT
 
 Json = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from autowarmup.history import strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import strict_json
 from autowarmup.lab.theory import checks_gd, rules
 from autowarmup.lab.theory.bounds import gd, lmo
 from autowarmup.lab.theory.checks_lmo import Case

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from autowarmup.history import strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import strict_json, write_aside
+from autowarmup.lab.files import write_aside
 from autowarmup.lab.theory import checks_networks as checks
 from autowarmup.lab.theory.courses import TOLERANCE, VACUOUS, Course, toy_course
 from autowarmup.lab.theory.law import Floats

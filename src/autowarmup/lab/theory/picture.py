@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from autowarmup.history import strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import strict_json
 from autowarmup.lab.theory import profiles, rules
 from autowarmup.lab.theory.bounds import lmo
 from autowarmup.lab.theory.families import ridge

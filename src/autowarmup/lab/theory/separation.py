@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from autowarmup.history import strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import strict_json
 from autowarmup.lab.theory import rules
 from autowarmup.lab.theory.best_step import Search, quadratic_count
 from autowarmup.lab.theory.bounds import fixed, gd

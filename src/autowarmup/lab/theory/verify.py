@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from autowarmup.history import strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import strict_json, write_aside
+from autowarmup.lab.files import write_aside
 from autowarmup.lab.theory import checks_gd, checks_lmo, checks_methods, checks_networks
 from autowarmup.lab.theory.checks_lmo import Case
 from autowarmup.lab.theory.controls import wrong_constants

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from autowarmup.history import Trace
+from autowarmup.history import Trace, strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import strict_json, write_aside
+from autowarmup.lab.files import write_aside
 from autowarmup.lab.train.config import TrainConfig, filled
 from autowarmup.lab.train.rundir import FORMAT
 
