@@ -115,7 +115,7 @@ def stopped(micro: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     here = Path(__file__).parent
-    sys.path[:0] = [str(here), str(here.parent)]
+    sys.path[:0] = [str(here), str(here.parents[1])]
     import accelerate  # noqa: F401 - before the forks
     import transformers.models.llama.modeling_llama  # noqa: F401
 
