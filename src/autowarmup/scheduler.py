@@ -118,6 +118,7 @@ class AdaptiveWarmup(LRScheduler):
         self.calibration: list[tuple[float, float]] = []
         self.agreement = Agreement(process_group, reduce, lag)
         self._history = History(most=2048)
+        self._deferred = False
         self._fed = not chosen.reads_loss  # whether a finite loss has come, or none is waited for
         super().__init__(self.optimizers[0])
         self._updates = Updates(self.optimizers, waits=self.agreement.lag == 0)
@@ -154,12 +155,36 @@ class AdaptiveWarmup(LRScheduler):
                 replayed CUDA graph calls none (`True`), a host may know that an update was
                 thrown away (`False`).
         """
+        given = metrics if loss is None else loss
+        if self._deferred and given is None and updated is None:
+            return  # the host's own call; `settle` will follow
+        self._end_update(given, weight, updated)
+
+    def defer(self, *, agreed: bool = False) -> None:
+        """Let bare calls of `step()` do nothing from now on; `settle` ends an update instead.
+
+        For callbacks of hosts that call `step()` before anybody knows the loss.
+
+        Args:
+            agreed: the host has averaged the losses over processes itself, and they are numbers.
+        """
+        self._deferred = True
+        if agreed:
+            self.agreement = Agreement(False, "mean", 0)
+            self._updates.waits = True
+
+    def settle(self) -> None:
+        """End an update after `defer`, on the losses that `observe` was given since the last."""
+        self._end_update(None, 1.0, None)
+
+    def _end_update(
+        self, given: float | Tensor | None, weight: float | Tensor, updated: bool | None
+    ) -> None:
         happened, overflow = self._updates.take(updated)
         if not happened:
             self.agreement.buffer.clear()  # of an update that was thrown away
             return
         needed = self.state.phase == "warmup" and self.state.rule.reads_loss
-        given = metrics if loss is None else loss
         seen, skipped = self.agreement.next(given, weight, needed=needed, overflow=overflow)
         if not skipped:
             self._advance(seen)
