@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from autowarmup.agreement import Agreement, Part
 from autowarmup.calibrate import measure_start
 from autowarmup.history import History, Trace
-from autowarmup.optimizer_class import beta_of, kappa_of
+from autowarmup.optimizer_class import kappa_of, slowest_beta
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
@@ -110,7 +110,7 @@ class AdaptiveWarmup(LRScheduler):
             decay=decay,
             final_fraction=final_fraction,
             lower_bound=lower_bound,
-            beta=beta_of(self.optimizers),
+            beta=slowest_beta(self.optimizers),
             kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
         )
         self.state: WarmupState = begin(chosen, run)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch._dynamo  # before the fork: the first optimizer of each process would import it
 from torch import distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
@@ -29,6 +30,11 @@ def draw(shape: tuple[int, ...], seed: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def share(x: torch.Tensor, mesh: DeviceMesh, placements: list) -> DTensor:
+    """Shard what every process holds already: nothing is sent."""
+    return distribute_tensor(x, mesh, placements, src_data_rank=None)
+
+
 def build(params: list[nn.Parameter], norm: str, style: str) -> LMOOptimizer:
     scale = "match_rms_adamw" if norm == "spectral" else "none"
     return LMOOptimizer(
@@ -42,14 +48,14 @@ def difference(norm: str, style: str, mesh: DeviceMesh, placements: list) -> flo
     if norm == "spectral":  # matrices, and none that takes long
         shapes = [s for s in SHAPES if len(s) == 2 and s[0] < 400]
     whole = [nn.Parameter(draw(s, k)) for k, s in enumerate(shapes)]
-    parts = [nn.Parameter(distribute_tensor(p.detach(), mesh, placements)) for p in whole]
+    parts = [nn.Parameter(share(p.detach(), mesh, placements)) for p in whole]
     both = [build(whole, norm, style), build(parts, norm, style)]
     for step in range(3):
         for k, (p, part) in enumerate(zip(whole, parts, strict=True)):
             p.grad = draw(tuple(p.shape), 100 * (step + 1) + k)
             if k == 4 and step == 1:
                 p.grad.zero_()
-            part.grad = distribute_tensor(p.grad, mesh, placements)
+            part.grad = share(p.grad, mesh, placements)
         for optimizer in both:
             optimizer.step()
     buffers = [s["momentum_buffer"] for s in both[1].state.values() if "momentum_buffer" in s]

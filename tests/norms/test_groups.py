@@ -91,12 +91,12 @@ def test_the_llama_of_transformers() -> None:
 
 def test_every_parameter_has_exactly_one_norm() -> None:
     model = language_model()
-    rules = {"spectral": lambda s: s.parameter.ndim == 2, "adamw": lambda s: s.head}
+    split = {"spectral": lambda p: p.parameter.ndim == 2, "adamw": lambda p: p.head}
     with pytest.raises(ValueError, match="exactly one norm per parameter") as caught:
-        assign(model, rules)
+        assign(model, split)
     message = str(caught.value)
-    assert "none for layers.0.output.bias (4,), layers.0.norm.weight (4,)" in message
-    assert "several for lm_head.weight (spectral, adamw)" in message
+    assert "none for layers.0.output.bias (4,), none for layers.0.norm.weight (4,)" in message
+    assert "spectral and adamw for lm_head.weight (9, 4)" in message
 
 
 def test_nothing_to_train() -> None:

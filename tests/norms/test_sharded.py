@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from autowarmup.norms.elementwise import Frobenius
-from autowarmup.norms.sharded import is_sharded, lmo_of_shards, shard_of
+from autowarmup.norms import Frobenius
+from autowarmup.norms.sharded import is_sharded, shard_of
 
 SCRIPT = Path(__file__).with_name("sharded_steps.py")
 # Parameters are of order 1 and one rounding of float32 there is 1.2e-7. Measured on four gloo
@@ -49,5 +49,5 @@ def test_whole_parameters_take_the_ordinary_way() -> None:
     p = torch.nn.Parameter(torch.ones(2))
     assert not is_sharded(p)
     assert shard_of(p) is p
-    (update,) = lmo_of_shards(Frobenius(), [torch.tensor([3.0, 4.0])], [p])
+    (update,) = Frobenius().lmo_of_shards([torch.tensor([3.0, 4.0])], [p])
     assert update.tolist() == pytest.approx([0.6, 0.8])
