@@ -7,7 +7,7 @@ matrix go to AdamW.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -35,24 +35,16 @@ class ParameterRole:
     head: bool
 
 
-Belongs = Callable[[ParameterRole], bool]
-
-
 def is_hidden_matrix(role: ParameterRole) -> bool:
     """Whether this is a 2-D parameter that is neither an embedding nor in the head."""
     return role.parameter.ndim == 2 and not role.embedding and not role.head
 
 
-MUON_SPLIT: Mapping[str, Belongs] = {
-    "spectral": is_hidden_matrix,
-    "adamw": lambda role: not is_hidden_matrix(role),
-}
-
-
 def assign(
-    model_or_named_parameters: ModelOrParameters, split: Mapping[str, Belongs] = MUON_SPLIT
+    model_or_named_parameters: ModelOrParameters,
+    spectral: Callable[[ParameterRole], bool] = is_hidden_matrix,
 ) -> dict[str, list[tuple[str, Tensor]]]:
-    """Return for each norm in `split` its (name, parameter) pairs, in the model's order.
+    """Return the (name, parameter) pairs for "spectral" and for "adamw", in the model's order.
 
     Frozen parameters (`requires_grad` false) are left out; a tied parameter counts once. With a
     module, embeddings are found by type and the head by name: the last `nn.Linear` outside numbered
@@ -61,10 +53,10 @@ def assign(
 
     Args:
         model_or_named_parameters: a module, or (name, parameter) pairs.
-        split: norm -> does this parameter belong to it? Each parameter needs exactly one yes.
+        spectral: whether a parameter goes to the spectral norm; it has to be 2-D.
 
     Raises:
-        ValueError: a parameter that belongs to no norm or to several, or no parameters at all.
+        ValueError: no parameters at all, or two of one name.
 
     Example:
         >>> model = nn.Sequential()
@@ -75,21 +67,16 @@ def assign(
         >>> [name for name, _ in groups["spectral"]], [name for name, _ in groups["adamw"]]
         (['hidden.weight'], ['embed.weight', 'hidden.bias', 'head.weight'])
     """
-    of = _roles_in_module if isinstance(model_or_named_parameters, nn.Module) else _roles_by_name
-    roles = [role for role in of(model_or_named_parameters) if role.parameter.requires_grad]
-    if not roles:
-        raise ValueError("expected a model or named parameters to train, got none")
-    groups: dict[str, list[tuple[str, Tensor]]] = {norm: [] for norm in split}
-    wrong = []
+    if isinstance(model_or_named_parameters, nn.Module):
+        roles = _roles_in_module(model_or_named_parameters)
+    else:
+        roles = _roles_by_name(model_or_named_parameters)
+    groups: dict[str, list[tuple[str, Tensor]]] = {"spectral": [], "adamw": []}
     for role in roles:
-        norms = [norm for norm, belongs in split.items() if belongs(role)]
-        if len(norms) == 1:
-            groups[norms[0]].append((role.name, role.parameter))
-        else:
-            shape = tuple(role.parameter.shape)
-            wrong.append(f"{' and '.join(norms) or 'none'} for {role.name} {shape}")
-    if wrong:
-        raise ValueError(f"expected exactly one norm per parameter, got {', '.join(wrong)}")
+        if role.parameter.requires_grad:
+            groups["spectral" if spectral(role) else "adamw"].append((role.name, role.parameter))
+    if not any(groups.values()):
+        raise ValueError("expected a model or named parameters to train, got none")
     return groups
 
 

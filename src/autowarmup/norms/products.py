@@ -74,25 +74,14 @@ class EuclideanOverBlocks:
         >>> euclidean = EuclideanOverBlocks()
         >>> euclidean.norm(blocks).item(), euclidean.dual(blocks).item()
         (5.0, 5.0)
-        >>> euclidean.kappa([(3, 4), (3, 4)])
-        1.0
     """
 
     def norm(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the square root of the sum of squares of all blocks as a scalar tensor."""
-        _check_not_empty(blocks)
+        if not blocks:
+            raise ValueError("expected at least one block, got none")
         return torch.linalg.vector_norm(vector_norms(blocks))
 
     def dual(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the same as `norm`."""
         return self.norm(blocks)
-
-    def kappa(self, shapes: Sequence[Sequence[int]]) -> float:
-        """Return sup dual(v) / norm(v), which is 1 for any blocks."""
-        _check_not_empty(shapes)
-        return 1.0
-
-
-def _check_not_empty(blocks: Sequence[object]) -> None:
-    if not blocks:
-        raise ValueError("expected at least one block, got none")
