@@ -12,7 +12,7 @@ from hypothesis import given, strategies
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, GapLaw
-from autowarmup.agreement import REDUCTIONS, Agreement, Part, group
+from autowarmup.agreement import REDUCTIONS, Agreement, LossSum, group
 
 
 def make(**options) -> AdaptiveWarmup:
@@ -33,9 +33,9 @@ def test_the_mean_is_over_samples_however_they_are_cut(parts, as_tensor, weight_
             torch.tensor(loss, dtype=torch.float64) if as_tensor else loss,
             torch.tensor(size) if weight_tensor else size,
         )
-    seen = agreement.next()
+    seen = agreement.end_update()
     if lag:
-        seen = agreement.next()
+        seen = agreement.end_update()
     total = sum(size for _, size in parts)
     if total == 0:
         assert seen.loss is None
@@ -64,7 +64,7 @@ def test_reductions_of_two_micro_batches(reduce, expected, lag):
 
 
 def test_reductions_over_processes():
-    parts = [Part(6.0, 3.0, 2), Part(4.0, 1.0, 1)]
+    parts = [LossSum(6.0, 3.0, 2), LossSum(4.0, 1.0, 1)]
     assert {name: reduce(parts) for name, reduce in REDUCTIONS.items()} == {
         "mean": 2.5,
         "sum": 10.0,
