@@ -143,7 +143,7 @@ def _percent(share: float) -> str | None:
     """Return a share in per cent if reading it gives the very same number.
 
     Example:
-        >>> _percent(0.05), _percent(0.64582531519137646)
+        >>> _percent(0.05), _percent(0.6458253151913765)
         ('5', None)
     """
     texts = (f"{100 * share:.{digits}g}" for digits in range(1, 18))
