@@ -55,7 +55,7 @@ def kappa_of(optimizers: Sequence[Optimizer]) -> float:
         raise ValueError(
             "the rules 'accurate' and 'published' derive kappa from one norm: expected "
             f"torch.optim.Muon, a Lion or sign optimizer, or autowarmup's own, got {got}; "
-            "pass rule=GapLaw(end='accurate', kappa=...), or rule='flat', which needs none"
+            "give rule=GapLaw(end=..., kappa=...), or rule='flat', which needs none"
         )
     (kappa,) = found.values()
     matrices = [p for _, group in groups for p in group["params"] if p.ndim == 2]

@@ -17,7 +17,7 @@ from autowarmup.agreement import REDUCTIONS, Agreement, LossSum, group
 
 def make(**options) -> AdaptiveWarmup:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.5)
-    return AdaptiveWarmup(optimizer, 60, **{"rule": GapLaw(smoothing=0.0), **options})
+    return AdaptiveWarmup(optimizer, 60, **{"rule": "flat(smoothing=0)", **options})
 
 
 sizes = strategies.lists(
