@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from autowarmup import AdaptiveWarmup, GapLaw
 from autowarmup.agreement import Group
 
-STEPS, CUT, SAMPLES = 24, 4, 16
+STEPS, CUT, LAST, SAMPLES = 24, 4, 16, 16  # runs that are resumed end after LAST, in the decay
 
 
 def build() -> nn.Sequential:
@@ -203,13 +203,13 @@ def main(out: Path, other: Path | None) -> None:
     facts["calibrated"] = [calibrated(3.0), calibrated(30.0)]
     run = Run("fsdp2", rule=GapLaw(end=0.3)).train(0, CUT)
     save(run, out / "shards")
-    facts["never stopped"] = run.train(CUT, STEPS).facts()
+    facts["never stopped"] = run.train(CUT, LAST).facts()
     for first in ("scheduler", "optimizer"):
         facts[f"resumed, {first} first"] = (
-            load(out / "shards", first=first).train(CUT, STEPS).facts()
+            load(out / "shards", first=first).train(CUT, LAST).facts()
         )
     if other is not None:
-        facts["of others"] = load(other / "shards", first="optimizer").train(CUT, STEPS).facts()
+        facts["of others"] = load(other / "shards", first="optimizer").train(CUT, LAST).facts()
     (out / f"rank{dist.get_rank()}.json").write_text(json.dumps(facts))
     dist.barrier()
     dist.destroy_process_group()
