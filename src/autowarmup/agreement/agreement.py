@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from autowarmup.agreement.buffer import LossBuffer, single
+from autowarmup.agreement.buffer import LossBuffer, check_scalar
 from autowarmup.agreement.exchange import Exchange
-from autowarmup.agreement.group import Group, check_option, resolve
+from autowarmup.agreement.group import Group, check_process_group, find_group
 from autowarmup.agreement.reduction import Reduction, reduced, reduction_of
 
 
@@ -51,7 +51,7 @@ class Agreement:
     def __init__(
         self, process_group: Any = None, reduce: str | Reduction = "mean", lag: int = 0
     ) -> None:
-        check_option(process_group)
+        check_process_group(process_group)
         self.reduce = reduction_of(reduce)
         self._process_group = process_group
         self._mean = reduce == "mean"
@@ -74,7 +74,7 @@ class Agreement:
     @cached_property
     def group(self) -> Group | None:
         """The processes to agree with; looked for at the first update, not before."""
-        group = resolve(self._process_group)
+        group = find_group(self._process_group)
         self._alone = group is None
         return group
 
@@ -100,7 +100,7 @@ class Agreement:
             if type(loss) is float and not buffer.on_host.batches:
                 return AgreedLoss(loss)
             if isinstance(loss, Tensor) and loss.is_cpu and not buffer.on_host.batches:
-                return AgreedLoss(single(loss, "loss").item())
+                return AgreedLoss(check_scalar(loss, "loss").item())
         if loss is not None:
             buffer.add(loss, weight)
         self.pending.append(self._sent(needed, overflow))
