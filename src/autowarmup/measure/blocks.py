@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Norm, Spectral
-from autowarmup.optimizer_class import kind_of
+from autowarmup.norms.named import norm_of
 
 BLOCK_NORMS: dict[str, type[Norm]] = {"spectral": Spectral, "linf": LInf, "frobenius": Frobenius}
 NORMS = ("auto", *BLOCK_NORMS, "euclidean")
@@ -211,7 +211,7 @@ def _among(name: str, value: str, known: Sequence[str]) -> None:
 def _kind(optimizer: Optimizer, group: dict[str, Any]) -> str:
     """Return the norm of a group; unlike kappa, curvature also has one for plain SGD."""
     plain = isinstance(optimizer, SGD) and "norm" not in group
-    return "euclidean" if plain else kind_of(optimizer, group)
+    return "euclidean" if plain else getattr(norm_of(optimizer, group), "name", "")
 
 
 def _shared(own: Sequence[str]) -> str:
