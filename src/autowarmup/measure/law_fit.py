@@ -94,6 +94,10 @@ def fit_law(
     regression = Regression(gaps, values, terms)
     solve = regression.search if rho is None else partial(regression.solve, rho)
     positive = constraint == NON_NEGATIVE
+    # Gap and gap^rho are so nearly parallel that some copies lose one of them: the percentiles of
+    # a free fit of all three are too far apart as they are (measured: see fit.py).
+    if constraint == FREE and len(terms) == len(TERMS):
+        factor = 1.0
     best, copies = solve(non_negative=positive), solve(non_negative=positive, weights=counts)
     K0, K1, K_rho = (float(c) for c in best.coefficients[0])
     used_rho = float(best.rho[0])
@@ -142,10 +146,6 @@ def _intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the interval of every coefficient that was fitted."""
     least = 0.0 if constraint == NON_NEGATIVE else -math.inf
-    # Gap and gap^rho are so nearly parallel that some copies lose one of them: the percentiles of
-    # a free fit of all three are too far apart as they are (measured: see fit.py).
-    if constraint == FREE and len(terms) == len(TERMS):
-        factor = 1.0
     spans = {}
     for term in terms:
         place = TERMS.index(term)

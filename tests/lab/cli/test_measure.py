@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +45,7 @@ def test_it_trains_and_leaves_fits_and_a_page(corpus, tmp_path, capsys):
     assert record["norm"] == "linf"
     assert record["command"] == f"autowarmup {arguments}"
     assert record["source"]["kind"] == "train"
-    assert record["verdict"] in ("rises", "falls", "flat", "not determined")
+    assert record["verdict"] in ("rises", "falls", "level", "not determined")
     for fit in record["fits"]:
         assert {"K0", "K1", "K_rho", "rho", "r_squared", "interval"} <= set(fit)
     assert record["fits"][0]["K0"] >= 0
@@ -104,7 +106,10 @@ def test_a_finished_run_without_measurements_gets_one_sentence(corpus, tmp_path,
         ("--optimizer adamw", "norm='auto' reads the norm from the optimizer: expected"),
         ("--every 0", "measure_every: expected at least 1, got 0"),
         ("--run nowhere", "expected the directory of a run"),
-        ("--run a --object b", "expected either --run or --object, got both"),
+        (
+            "--run a --object b",
+            "expected one of --run, --object and --draw, got --run and --object",
+        ),
         (
             "--run a --norm linf",
             "no training options but --lower-bound, got --norm",
@@ -150,8 +155,8 @@ def test_a_run_can_be_fitted_with_another_lower_bound(corpus, tmp_path, capsys):
     assert run(f"train {TINY} {options} --data {corpus} --out {trained}", capsys)[0] == 0
     out = tmp_path / "read"
     assert run(f"measure --run {trained} --lower-bound 0.5 --out {out}", capsys)[0] == 0
-    assert read(out)["f_star"] == 0.5
-    assert read(out)["quantities"]["K"]["f_star"] == 0.5
+    assert read(out)["lower_bound"] == 0.5
+    assert read(out)["quantities"]["K"]["lower_bound"] == 0.5
     other = tmp_path / "other"
     assert run(f"train {TINY} {options} --seed 1 --data {corpus} --out {other}", capsys)[0] == 0
     code, _, err = run(f"measure --run {other} --out {out}", capsys)
@@ -170,8 +175,26 @@ def test_an_interruption_names_the_command_that_goes_on(corpus, tmp_path, capsys
     def stopping(*_, **__):
         raise KeyboardInterrupt("stopped after 3 of 12 updates; go on with: autowarmup train")
 
-    monkeypatch.setattr("autowarmup.lab.curvature.sources.train", stopping)
+    monkeypatch.setattr("autowarmup.lab.curvature.measure.train", stopping)
     arguments = f"measure {TINY} --data {corpus} --out {tmp_path / 'out'}"
     code, _, err = run(arguments, capsys)
     assert code == 130
     assert err.strip() == f"stopped after 3 of 12 updates; go on with: autowarmup {arguments}"
+
+
+def test_the_page_of_a_stored_record_is_built_again(tmp_path, capsys):
+    stored = Path(__file__).parents[3] / "results" / "curvature" / "object-deep-linear"
+    out = tmp_path / "copy"
+    shutil.copytree(stored, out, ignore=shutil.ignore_patterns("figures", "*.html"))
+    held = (out / "measure.json").read_bytes()
+    code, printed, _ = run(f"measure --draw --out {out}", capsys)
+    assert code == 0
+    assert "As the gap falls during training, H falls" in " ".join(printed.split())
+    assert "As the gap falls during training, H falls" in (out / "measure.html").read_text()
+    assert (out / "measure.json").read_bytes() == held
+    code, _, err = run(f"measure --draw --out {tmp_path / 'nowhere'}", capsys)
+    assert code == 2
+    assert "expected measured curvature in" in err
+    code, _, err = run(f"measure --draw --lr 1 --out {out}", capsys)
+    assert code == 2
+    assert "--draw: expected no training options, got --lr" in err
