@@ -45,7 +45,7 @@ bench: $(READY)
 	$(BIN)/autowarmup bench --out results/bench
 
 curvature: $(READY)
-	$(BIN)/python tools/curvature_study.py
+	$(BIN)/python -m studies.curvature
 
 theory: $(READY)
 	$(BIN)/autowarmup theory --instances 600 --seed 1 --out results/theory

@@ -160,7 +160,7 @@ def run_object(
         problem.loss,
         norm="euclidean",
         every=every,
-        f_star=problem.f_star,
+        lower_bound=problem.f_star,
         count="all",
         hessian=True,
     )

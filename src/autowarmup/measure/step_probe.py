@@ -8,36 +8,24 @@ next batch        (only if wanted) what that batch says of the step, see `NextBa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from autowarmup.measure.blocks import Counted, Tally
+from autowarmup.measure.blocks import CountedParameters, NormSum
 from autowarmup.measure.passes import (
     Closure,
+    Gradients,
     added_up,
+    filled,
     inner,
     product,
     scalar_loss,
     stream_gradient,
 )
-from autowarmup.measure.probe import (
-    K_directional,
-    K_next_batch,
-    K_secant,
-    alignment,
-    trust_ratio,
-)
-
-Gradients = list[Tensor | None]
-
-
-def own_gradient(closure: Closure, counted: Counted) -> tuple[float, Gradients]:
-    """Return loss and gradient from a pass of its own; `None` where the loss does not depend."""
-    gradients: Gradients = [None] * len(counted.parameters)
-    return stream_gradient(closure, counted.parameters, gradients.__setitem__), gradients
+from autowarmup.measure.probe import K_next_batch, K_secant, Probe
 
 
 class StepProbe:
@@ -50,13 +38,13 @@ class StepProbe:
             up.
     """
 
-    def __init__(self, counted: Counted, loss: float, gradients: Gradients) -> None:
+    def __init__(self, counted: CountedParameters, loss: float, gradients: Gradients) -> None:
         self.counted, self.loss, self.gradients = counted, loss, gradients
         self.weights = [p.detach().clone() for p in counted.parameters]
 
     @torch.no_grad()
-    def finish(self, closure: Closure, *, keep: bool) -> tuple[dict[str, float], NextBatch | None]:
-        """Measure the step that has been taken; the results carry the names of `Point`.
+    def finish(self, closure: Closure, *, keep: bool) -> tuple[Probe, NextBatch | None]:
+        """Measure the step that has been taken.
 
         Args:
             closure: the loss on the same batch.
@@ -64,29 +52,22 @@ class StepProbe:
         """
         slope, slope_counted, step_norm, grad_dual = self._first_order()
         loss_after, difference = self._gradient_after(closure, keep=keep)
-        fields = {
-            "loss_after": loss_after,
-            "K": K_secant(difference, step_norm),
-            "K_dir": K_directional(self.loss, loss_after, slope, step_norm),
-            "trust_ratio": trust_ratio(self.loss, loss_after, slope),
-            "alignment": alignment(slope_counted, grad_dual, step_norm),
-            "step_norm": step_norm,
-            "grad_dual": grad_dual,
-        }
+        losses = self.loss, loss_after
+        probe = Probe.of(losses, slope, slope_counted, step_norm, grad_dual, difference)
         if not keep:
-            return fields, None
-        return fields, NextBatch(self.counted, self.weights, self.gradients, step_norm)
+            return probe, None
+        return probe, NextBatch(self.counted, self.weights, self.gradients, step_norm)
 
     def _first_order(self) -> tuple[float, float, float, float]:
         """Return <g, d> over all that moved and over what counts, ||d||, and ||g||_*."""
         counted = self.counted
-        step, gradient = Tally(counted, "norm"), Tally(counted, "dual")
+        step, gradient = NormSum(counted, "norm"), NormSum(counted, "dual")
         counts, products = frozenset(counted.indices), ([], [])
         triples = zip(counted.parameters, self.weights, self.gradients, strict=True)
         for index, (p, x, g) in enumerate(triples):
             d = p.detach() - x
             step.add(index, d)
-            gradient.add(index, _filled(g, x))
+            gradient.add(index, filled(g, x))
             if g is not None:
                 products[index in counts].append(product(g, d))
         rest, slope_counted = added_up(products[False]), added_up(products[True])
@@ -94,7 +75,7 @@ class StepProbe:
 
     def _gradient_after(self, closure: Closure, *, keep: bool) -> tuple[float, float]:
         """Return the loss after the step and the dual norm of the change of the gradient."""
-        difference = Tally(self.counted, "dual")
+        difference = NormSum(self.counted, "dual")
         missing = set(range(len(self.gradients)))
 
         def take(index: int, after: Tensor) -> None:
@@ -105,7 +86,7 @@ class StepProbe:
 
         loss = stream_gradient(closure, self.counted.parameters, take)
         for index in missing:  # the loss does not depend on it (any more)
-            difference.add(index, _filled(self.gradients[index], self.weights[index]))
+            difference.add(index, filled(self.gradients[index], self.weights[index]))
             self.gradients[index] = None
         return loss, difference.total()
 
@@ -113,7 +94,8 @@ class StepProbe:
 class NextBatch:
     """A step that was taken and waits for the next batch, which it did not depend on.
 
-    Attributes:
+    Args:
+        counted: which parameters count.
         weights: before the step.
         gradients: after the step, on the batch of the step.
         step_norm: primal norm of the step.
@@ -121,7 +103,7 @@ class NextBatch:
 
     def __init__(
         self,
-        counted: Counted,
+        counted: CountedParameters,
         weights: Sequence[Tensor],
         gradients: Gradients,
         step_norm: float,
@@ -138,13 +120,11 @@ class NextBatch:
             loss: the loss on the new batch at the present weights.
             gradients: its gradient, unclipped.
         """
-        parameters, indices = self.counted.parameters, self.counted.indices
-        moves = _differences(parameters, self.weights)
-        slope = inner((g, d) for g, d in zip(gradients, moves, strict=True) if g is not None)
-        noise = Tally(self.counted, "dual")
-        for i in indices:
-            new = _filled(gradients[i], self.weights[i])
-            old = self.gradients[i]
+        triples = zip(gradients, self.counted.parameters, self.weights, strict=True)
+        slope = inner((g, p.detach() - x) for g, p, x in triples if g is not None)
+        noise = NormSum(self.counted, "dual")
+        for i in self.counted.indices:
+            new, old = filled(gradients[i], self.weights[i]), self.gradients[i]
             noise.add(i, new if old is None else new - old)
         self._swap()
         try:
@@ -156,6 +136,13 @@ class NextBatch:
             "K_noise": K_secant(noise.total(), self.step_norm),
         }
 
+    def _swap(self) -> None:
+        """Exchange the present weights with those before the step, bit for bit, one at a time."""
+        for p, x in zip(self.counted.parameters, self.weights, strict=True):
+            present = p.detach().clone()
+            p.detach().copy_(x)
+            x.copy_(present)
+
     def state_dict(self) -> dict[str, Any]:
         """Return copies of the tensors and the length of the step."""
         return {
@@ -165,9 +152,9 @@ class NextBatch:
         }
 
     @classmethod
-    def from_state(cls, counted: Counted, state: dict[str, Any]) -> NextBatch:
+    @torch.no_grad()
+    def from_state(cls, counted: CountedParameters, state: dict[str, Any]) -> NextBatch:
         """Build it again, on the devices of the parameters."""
-
         shapes = [None if x is None else tuple(x.shape) for x in state["weights"]]
         expected = [tuple(p.shape) for p in counted.parameters]
         if shapes != expected:
@@ -182,21 +169,5 @@ class NextBatch:
                 for p, value in zip(counted.parameters, values, strict=True)
             ]
 
-        with torch.no_grad():
-            weights = [x for x in placed(state["weights"]) if x is not None]
-            return cls(counted, weights, placed(state["gradients"]), state["step_norm"])
-
-    def _swap(self) -> None:
-        """Exchange the present weights with those before the step, bit for bit, one at a time."""
-        for p, x in zip(self.counted.parameters, self.weights, strict=True):
-            present = p.detach().clone()
-            p.detach().copy_(x)
-            x.copy_(present)
-
-
-def _differences(left: Sequence[nn.Parameter], right: Sequence[Tensor]) -> Iterator[Tensor]:
-    return (a.detach() - b for a, b in zip(left, right, strict=True))
-
-
-def _filled(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient
+        weights = [x for x in placed(state["weights"]) if x is not None]
+        return cls(counted, weights, placed(state["gradients"]), state["step_norm"])

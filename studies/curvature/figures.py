@@ -1,4 +1,4 @@
-"""Two figures for a study of many runs: every run's curvature against the gap, and every slope."""
+"""Two figures of many measured runs: each run's curvature against the gap, and every slope."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.lab.curvature.figures import draw_points_and_laws
-from autowarmup.lab.curvature.names import direction, outcome, quantity_name
-from autowarmup.lab.curvature.series import gap_rose, main_quantity, series
+from autowarmup.lab.curvature.names import quantity_name
+from autowarmup.lab.curvature.series import series
 from autowarmup.lab.report import axes as look
 from autowarmup.lab.report import style
 from autowarmup.lab.report.numbers import number, short
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-FIGURES = ("overview", "slopes")
-
 _COLOURS = {
     "rises": style.ADAPTIVE,
     "falls": style.HAND_TUNED,
-    "flat": "#5b6773",
-    "open": "#9aa5b1",
+    "level": "#5b6773",
+    "not determined": "#9aa5b1",
 }
 
 
-def overview(records: Sequence[Json], folder: str | Path) -> str:
-    """Draw a small panel per run, its curvature against the gap with the laws; return the name."""
-    with style.styled("overview"):
-        style.save(_overview(records), Path(folder), "overview")
-    return "overview"
+def draw(records: Sequence[Json], folder: Path) -> None:
+    """Write FOLDER/overview and FOLDER/slopes as SVG and PNG."""
+    for name, drawing in (("overview", _overview), ("slopes", _slopes)):
+        with style.styled(name):
+            style.save(drawing(records), folder, name)
 
 
-def slopes(records: Sequence[Json], folder: str | Path) -> str:
-    """Draw the slope of ln K against ln gap with its interval, a row per run; return the name."""
-    with style.styled("slopes"):
-        style.save(_slopes(records), Path(folder), "slopes")
-    return "slopes"
+def outcome(record: Json) -> str:
+    """Return in a few words what happens to the main quantity as training goes on."""
+    verdict = record["verdict"]
+    if verdict in ("rises", "falls"):
+        return f"{record['main']} {verdict} as the gap falls"
+    return f"{record['main']} stays level" if verdict == "level" else verdict
 
 
-def verdict_of(record: Json) -> str:
-    """Return in a few words what happened to the main quantity of a record."""
-    rose = gap_rose(series(record))
-    return outcome(record["verdict"], record.get("slope"), main_quantity(record), rose=rose)
+def slope_of(record: Json) -> tuple[float | None, float | None, float | None]:
+    """Return the slope and the ends of its interval, `None` for what is not known."""
+    slope = record["slope"] or {"p": None, "interval": (None, None)}
+    low, high = slope["interval"]
+    return number(slope["p"]), number(low), number(high)
 
 
 def _overview(records: Sequence[Json]) -> Figure:
@@ -61,7 +61,8 @@ def _overview(records: Sequence[Json]) -> Figure:
         found = found.where(found.gap > 0).thinned(300)
         label = "\n".join(textwrap.wrap(record["label"], 38))
         axes.set_title(f"{label}\n", fontsize=11)
-        axes.text(0, 1.03, verdict_of(record), transform=axes.transAxes, color=_colour(record))
+        colour = _COLOURS[record["verdict"]]
+        axes.text(0, 1.03, outcome(record), transform=axes.transAxes, color=colour)
         axes.set_ylabel(quantity_name(found.quantity).split()[-1])
         if not len(found):
             axes.text(0.5, 0.5, "no finite point", transform=axes.transAxes, ha="center",
@@ -103,7 +104,7 @@ def _slopes(records: Sequence[Json]) -> Figure:
 
 
 def _row_name(record: Json) -> str:
-    status = (record.get("source") or {}).get("status") or "finished"
+    status = record["source"].get("status") or "finished"
     return textwrap.shorten(record["label"], 56) + (f" ({status})" * (status != "finished"))
 
 
@@ -115,7 +116,7 @@ def _rows(axes: Axes, records: Sequence[Json]) -> float:
     widest = max((abs(x) for row in decided or rows for x in row[1:] if x is not None), default=1.0)
     reach = 1.08 * max(0.3, widest)
     for row, (record, p, low, high) in enumerate(rows):
-        colour = _colour(record)
+        colour = _COLOURS[record["verdict"]]
         if p is None or abs(p) > reach:
             words = "not determined" if p is None else f"not determined (slope {short(p, 2)})"
             axes.text(0.02 * reach, row, words, va="center", color=style.MUTED, fontsize=9.5)
@@ -126,14 +127,3 @@ def _rows(axes: Axes, records: Sequence[Json]) -> float:
         axes.plot([p], [row], "o", markersize=7.5, color=colour, zorder=4, markeredgewidth=1.6,
                   markerfacecolor=colour if filled else "white")  # fmt: skip
     return reach
-
-
-def slope_of(record: Json) -> tuple[float | None, float | None, float | None]:
-    """Return the slope and the ends of its interval, `None` for what is not known."""
-    slope = record.get("slope") or {}
-    low, high = slope.get("interval") or (None, None)
-    return number(slope.get("p")), number(low), number(high)
-
-
-def _colour(record: Json) -> str:
-    return _COLOURS[direction(record["verdict"], slope_of(record)[0])]

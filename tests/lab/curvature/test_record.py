@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from autowarmup.history import Point, Trace
-from autowarmup.lab.curvature.job import build_record, run_record
-from autowarmup.lab.curvature.store import read_record, read_run, write_record
+from autowarmup.lab.curvature.measure import read_run, run_record
+from autowarmup.lab.curvature.record import build_record, read_record, write_record
 from autowarmup.lab.train.config import TrainConfig
 
 Record = dict[str, Any]
@@ -22,8 +22,8 @@ def test_a_record_holds_what_the_contract_names(
 ) -> None:
     trace = traces["muon"]()
     record = make_record(trace)
-    assert record["format"] == "autowarmup-measure-1"
-    assert {"command", "source", "label", "config", "environment", "seeds", "f_star", "norm",
+    assert record["format"] == "autowarmup-measure-2"
+    assert {"command", "source", "label", "config", "environment", "seeds", "lower_bound", "norm",
             "counted", "determinism", "points", "fits", "slope", "window", "verdict",
             "sentence", "quantities"} <= set(record)  # fmt: skip
     assert json.loads(json.dumps(record, allow_nan=False)) == record
@@ -86,8 +86,8 @@ def test_nothing_measured_is_a_mistake(make_record: Callable[..., Record]) -> No
         make_record(trace)
     with pytest.raises(ValueError, match="Hessian norm H, got none"):
         make_record(Trace([Point(step=0, loss=1.0, K=1.0)]), main="H")
-    with pytest.raises(ValueError, match="f_star: expected a finite number"):
-        make_record(trace, f_star=math.nan)
+    with pytest.raises(ValueError, match="lower_bound: expected a finite number"):
+        make_record(trace, lower_bound=math.nan)
 
 
 def test_writing_and_reading(
@@ -158,8 +158,38 @@ def test_other_directories_are_refused(traces: Traces, tmp_path: Path) -> None:
 def test_the_environment_is_this_process_by_default() -> None:
     trace = Trace(Point(step=s, loss=5.0 - 0.1 * s, K=10.0 + s) for s in range(10))
     record = build_record(
-        trace, source={"kind": "train"}, label="x", config={}, f_star=0.0, norm="linf",
+        trace, source={"kind": "train"}, label="x", config={}, lower_bound=0.0, norm="linf",
         counted=None, determinism=None, command="x", seeds=(1, 2),
     )  # fmt: skip
     assert "torch" in record["environment"]
     assert record["seeds"] == [1, 2]
+
+
+def test_a_record_of_the_first_format_is_read_in_the_words_of_this_one(tmp_path: Path) -> None:
+    first = {
+        "format": "autowarmup-measure-1",
+        "f_star": 0.5,
+        "verdict": "rises",
+        "source": {"kind": "object", "f_star_source": "known"},
+        "points": [{"step": 0, "loss": 3.0, "K": 1.0, "f_star": 0.5}],
+        "quantities": {
+            "K": {"verdict": "falls", "f_star": 0.5},
+            "H": {"verdict": "flat"},
+            "K_dir": {"verdict": "not determined"},
+        },
+    }
+    (tmp_path / "measure.json").write_text(json.dumps(first))
+    record = read_record(tmp_path)
+    assert record["format"] == "autowarmup-measure-2"
+    assert record["lower_bound"] == record["points"][0]["lower_bound"] == 0.5
+    assert record["source"]["lower_bound_source"] == "known"
+    # The first format spoke of the gap as it rises.
+    assert record["verdict"] == "falls"
+    assert [fit["verdict"] for fit in record["quantities"].values()] == [
+        "rises",
+        "level",
+        "not determined",
+    ]
+    assert "f_star" not in json.dumps(record)
+    write_record(tmp_path, record)
+    assert read_record(tmp_path) == record

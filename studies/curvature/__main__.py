@@ -1,22 +1,27 @@
 """Measure the curvature along every run of the committed study, into results/curvature/.
 
-    python tools/curvature_study.py              # what is missing; about an hour on one core
-    python tools/curvature_study.py tiny-muon    # only these
-    python tools/curvature_study.py --draw       # draw all pages again from the stored points
+    python -m studies.curvature              # what is missing; about an hour on one core
+    python -m studies.curvature tiny-muon    # only these
+    python -m studies.curvature --draw       # the page of every stored run, and the figures, again
 
 Every run is one `autowarmup measure` command, printed before it starts; what is stored is skipped,
-and a run that was cut short goes on from its checkpoint.
+and a run that was cut short goes on from its checkpoint. `summary.json` and the two figures that
+show all runs are written at the end.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
 
+from studies.curvature.summary import write_summary
+
+from autowarmup.lab.cli import main as autowarmup
 from autowarmup.lab.problems.registry import OBJECTS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STUDY = Path("results/curvature")
 
 # Two sizes, 2,000 steps each, the suggested rate of each recipe.
@@ -53,30 +58,23 @@ def commands() -> dict[str, list[str]]:
     }
 
 
-def main() -> int:
-    """Run what is asked for and missing, then draw the overview."""
-    from autowarmup.lab.cli import main as autowarmup
-    from autowarmup.lab.curvature import page, write_study
-
-    asked = [word for word in sys.argv[1:] if not word.startswith("--")]
-    drawing = "--draw" in sys.argv
-    failed = 0
+def main(words: list[str]) -> int:
+    """Run what is asked for and missing, then draw the figures."""
+    asked = [word for word in words if not word.startswith("--")]
+    drawing, failed = "--draw" in words, 0
     for name, arguments in commands().items():
         if asked and name not in asked:
             continue
-        if (ROOT / STUDY / name / "measure.json").exists():
-            if drawing:
-                page(STUDY / name)
-            continue
-        if not drawing:
+        stored = (STUDY / name / "measure.json").exists()
+        if drawing and stored:
+            arguments = ["measure", "--draw", "--out", str(STUDY / name)]
+        if drawing == stored:
             print(shlex.join(["autowarmup", *arguments]), flush=True)
             failed += autowarmup(arguments) != 0
-    write_study(STUDY)
+    write_summary(STUDY)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    import os
-
     os.chdir(ROOT)
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Does the curvature rise or fall with the gap: a slope, its interval and one plain sentence.
+"""Does the curvature rise or fall as the gap falls: a slope, its interval and one plain sentence.
 
 The slope p = d ln K / d ln gap is free of units and of the form of the law. p > 0 is what a warm-up
 by the gap rests on (K falls as the gap falls); p < 0 is what arXiv 2602.05813 shows for Muon (K
@@ -9,24 +9,23 @@ gap of single batches pulls it towards 0, so that its size is a lower bound.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autowarmup.history import strict_json
 from autowarmup.measure.bootstrap import interval
 from autowarmup.measure.window import smooth
 
 Floats = NDArray[np.float64]
 
-RISES, FALLS, FLAT, UNKNOWN = "rises", "falls", "flat", "not determined"
+# What K does as the gap falls, that is, as training goes on.
+RISES, FALLS, LEVEL, UNKNOWN = "rises", "falls", "level", "not determined"
 # Fewer points, a gap that fell by less, or more non-positive values than this decide nothing.
 FEWEST_POINTS = 8
 LEAST_FALL = 1.15
 MOST_LEFT_OUT = 0.1
 # A slope within this bound changes K by less than 7 % while the gap halves.
-FLAT_SLOPE = 0.1
+LEVEL_SLOPE = 0.1
 # A rank correlation from here on is an order that nobody would call undecided, whatever the shape
 # of the curve: a smooth bend in the logarithms widens the interval of the slope like noise does.
 # Values with nothing to do with the gap reach it by chance too often where points are few: measured
@@ -49,19 +48,9 @@ class Slope:
     interval: tuple[float, float]
     points: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values (`None` for what is not finite)."""
-        return strict_json({"p": self.p, "interval": self.interval, "points": self.points})
-
 
 def slopes(gaps: Floats, values: Floats, counts: Floats) -> Floats:
-    """Return p for every weighting of the points with K > 0, shape (B,); nan where undetermined.
-
-    Example:
-        >>> gaps = np.array([1.0, 2.0, 4.0])
-        >>> slopes(gaps, 3 * gaps**1.5, np.ones((1, 3))).round(12)
-        array([1.5])
-    """
+    """Return p for every weighting of the points with K > 0, shape (B,); nan where undetermined."""
     x, y, w = _logs(gaps, values, counts)
     total = w.sum(axis=1)
     some = np.maximum(total, 1.0)
@@ -75,8 +64,8 @@ def slopes(gaps: Floats, values: Floats, counts: Floats) -> Floats:
 
 def log_residuals(gaps: Floats, values: Floats) -> Floats:
     """Return what the line leaves of ln K, shape (points with K > 0,), in time order."""
-    x, y, _ = _logs(gaps, values, np.ones((1, len(gaps))))
-    p = slopes(gaps, values, np.ones((1, len(gaps))))[0]
+    once = np.ones((1, len(gaps)))
+    (x, y, _), p = _logs(gaps, values, once), slopes(gaps, values, once)[0]
     return y - np.mean(y) - (p if np.isfinite(p) else 0.0) * (x - np.mean(x)) if len(y) else y
 
 
@@ -88,9 +77,9 @@ def measure_slope(gaps: Floats, values: Floats, counts: Floats, factor: float) -
 
 
 def judge(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> tuple[str, str]:
-    """Return the verdict ("rises", "falls", "flat" with the gap, or "not determined") and why.
+    """Return what K does as the gap falls ("rises", "falls", "level", "not determined") and why.
 
-    flat: the whole interval of p lies within +-0.1. rises, falls: the interval excludes 0, or gap
+    level: the whole interval of p lies within +-0.1. rises, falls: the interval excludes 0, or gap
     and curvature are nearly in perfect order (rank correlation of at least 0.95 in size, at least
     20 points). All of them need 8 points with K > 0, at most a tenth without, and a smoothed gap
     that fell by a factor of 1.15 over the window.
@@ -103,16 +92,16 @@ def judge(quantity: str, gaps: Floats, values: Floats, slope: Slope) -> tuple[st
         f"{slope.points} points"
     )
     when = "As the gap falls during training"
-    if max(-low, high) <= FLAT_SLOPE:
-        return FLAT, f"{when}, {quantity} stays level ({numbers})."
+    if max(-low, high) <= LEVEL_SLOPE:
+        return LEVEL, f"{when}, {quantity} stays level ({numbers})."
     if low > 0:
-        return RISES, f"{when}, {quantity} falls: the two move together ({numbers})."
+        return FALLS, f"{when}, {quantity} falls: the two move together ({numbers})."
     if high < 0:
-        return FALLS, f"{when}, {quantity} rises: the two move against each other ({numbers})."
+        return RISES, f"{when}, {quantity} rises: the two move against each other ({numbers})."
     order = rank_correlation(gaps, values)
     if abs(order) >= IN_ORDER and slope.points >= FEWEST_IN_ORDER:
-        moves = "falls" if order > 0 else "rises"
-        return RISES if order > 0 else FALLS, (
+        moves = FALLS if order > 0 else RISES
+        return moves, (
             f"{when}, {quantity} {moves}, nearly in perfect order (rank correlation {order:.2f}), "
             f"though not by one power law ({numbers})."
         )
@@ -130,8 +119,7 @@ def rank_correlation(gaps: Floats, values: Floats) -> float:
         >>> rank_correlation(gaps, gaps**3), rank_correlation(gaps, 1 / gaps)
         (1.0, -1.0)
     """
-    x, y = _ranks(gaps), _ranks(values)
-    x, y = x - x.mean(), y - y.mean()
+    x, y = (ranks - ranks.mean() for ranks in (_ranks(gaps), _ranks(values)))
     spread = float(np.sqrt((x @ x) * (y @ y)))
     return round(float(x @ y) / spread, 12) if spread > 0 else np.nan
 

@@ -1,24 +1,42 @@
-"""Where measured points come from: a run trained now, a finished run, or an object of paper B.
+"""Measure a run trained now, a finished run, or a small network; leave DIR/measure.json and a page.
 
-Each leaves DIR/measure.json and its page. What DIR already holds is not computed again.
+What DIR already holds is not computed again.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autowarmup.lab.curvature.job import build_record, run_record
+from autowarmup.history import Trace
+from autowarmup.lab.curvature.names import run_label
 from autowarmup.lab.curvature.page import page
-from autowarmup.lab.curvature.store import FILE, read_record, write_record
+from autowarmup.lab.curvature.record import (
+    FILE,
+    build_record,
+    is_measured,
+    read_json,
+    read_record,
+    write_record,
+)
 from autowarmup.lab.train.config import TrainConfig
+from autowarmup.lab.train.rundir import FORMAT as RUN_FORMAT
 from autowarmup.lab.train.train import train
 
 Json = dict[str, Any]
 
 RUN = "run"
 """Directory of the training run inside the directory of its measurement."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What `autowarmup train --measure` left in a directory: config, every update, result."""
+
+    config: Json
+    trace: Trace
+    result: Json
 
 
 def measure_training(
@@ -51,12 +69,6 @@ def measure_run(
 ) -> Json:
     """Write OUT/measure.json and its page from a finished run in another directory.
 
-    Args:
-        directory: the run.
-        out: directory of the record and its page.
-        lower_bound: f_star of the fits; by default that of the run.
-        command: what repeats this.
-
     Raises:
         ValueError: no finished run of ours there, or one that measured nothing.
     """
@@ -79,19 +91,12 @@ def measure_object(
     command: str = "",
     progress: bool = True,
 ) -> Json:
-    """Train one of paper B's objects, measuring the Hessian, and write OUT/measure.json.
+    """Train one of paper B's small networks, measuring the Hessian, and write OUT/measure.json.
 
-    Args:
-        name: one of `autowarmup.lab.problems.registry.OBJECTS`.
-        out: directory of the record and its page.
-        steps: updates; by default the object's own.
-        every: updates between measurements; by default the object's own.
-        seed: of its weights and data.
-        command: what repeats this.
-        progress: show a bar on standard error.
+    Updates and updates between measurements are the network's own where they are not given.
 
     Raises:
-        ValueError: an unknown object, or a directory that holds another measurement.
+        ValueError: an unknown name, or a directory that holds another measurement.
     """
     from autowarmup.lab.problems.registry import run_object
 
@@ -112,12 +117,12 @@ def measure_object(
             "kind": "object",
             "name": name,
             "about": run.about,
-            "f_star_source": run.f_star_source,
+            "lower_bound_source": run.f_star_source,
             "asked": asked,
         },
         label=name,
         config=run.config,
-        f_star=run.f_star,
+        lower_bound=run.f_star,
         norm=run.norm,
         counted=run.counted,
         determinism=run.determinism,
@@ -127,6 +132,67 @@ def measure_object(
     )
     write_record(out, record)
     return page(out)
+
+
+def run_record(
+    directory: str | Path, *, lower_bound: float | None = None, command: str = ""
+) -> Json:
+    """Return the record of a finished, measured run; its own lower bound where none is given.
+
+    Raises:
+        ValueError: see `read_run` and `build_record`.
+    """
+    run = read_run(directory)
+    measure = run.result.get("measure") or {}
+    about = {name: run.result.get(name) for name in ("status", "message", "val_loss")}
+    return build_record(
+        run.trace,
+        source={
+            "kind": "run",
+            "directory": str(directory),
+            "train_command": run.result.get("command"),
+            **about,
+        },
+        label=run_label(run.config),
+        config=run.config,
+        lower_bound=run.config.get("lower_bound", 0.0) if lower_bound is None else lower_bound,
+        norm=measure.get("norm", "unknown"),
+        counted=measure.get("counted"),
+        determinism=measure.get("determinism"),
+        command=command,
+        seeds=[run.config["seed"]],
+        environment=run.result.get("environment") or {},
+    )
+
+
+def read_run(directory: str | Path) -> FinishedRun:
+    """Read a finished run whose trace holds measured curvature.
+
+    Raises:
+        ValueError: no run of ours, a run that has not ended, or one that measured nothing.
+    """
+    directory = Path(directory)
+    held = read_json(directory / "config.json")
+    if held is None or held.get("format") != RUN_FORMAT:
+        raise ValueError(
+            f"{directory}: expected the directory of a run that `autowarmup train --measure --out "
+            f"{directory}` wrote, got {'another directory' if directory.is_dir() else 'none'}"
+        )
+    result = read_json(directory / "result.json")
+    if result is None or not (directory / "trace.jsonl").exists():
+        raise ValueError(
+            f"{directory}: expected a run that has ended, got one without result.json; "
+            f"continue it with `autowarmup train ... --out {directory} --resume`"
+        )
+    trace = Trace.read(directory / "trace.jsonl")
+    if not any(is_measured(point) for point in trace):
+        again = str(result.get("command") or "autowarmup train").partition(" --out ")[0]
+        raise ValueError(
+            f"{directory} holds a run without measured curvature: expected one trained with "
+            f"--measure, got none of its {len(trace)} points with K; "
+            f"`{again} --measure --out {directory}-measured` trains it again and measures"
+        )
+    return FinishedRun(held["config"], trace, result)
 
 
 def _refuse_other(out: Path, kind: str) -> None:
