@@ -37,9 +37,9 @@ def kappa_of(optimizers: Sequence[Optimizer]) -> float:
     if len(kinds) != 1:
         got = " and ".join(sorted(kinds)) or ", ".join(type(o).__name__ for o in optimizers)
         raise ValueError(
-            "peak='accurate' and peak='published' derive kappa from one norm: expected "
+            "the rules 'accurate' and 'published' derive kappa from one norm: expected "
             f"torch.optim.Muon, a Lion or sign optimizer, or autowarmup's own, got {got}; "
-            "pass kappa=..., or peak='flat', which needs none"
+            "give rule=GapLaw(end=..., kappa=...), or rule='flat', which needs none"
         )
     shapes = [tuple(p.shape) for p in _parameters(optimizers) if p.ndim == 2]
     if not shapes:

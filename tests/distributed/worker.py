@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, GapLaw
 from autowarmup.agreement import Group
 
 STEPS, CUT, SAMPLES = 24, 4, 16
@@ -112,7 +112,7 @@ def agreements() -> dict[str, Any]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
 
     def one(losses: list[float | None], weights: list[float] | None = None, **options: Any):
-        scheduler = AdaptiveWarmup(optimizer, 40, peak="flat", smoothing=0.0, **options)
+        scheduler = AdaptiveWarmup(optimizer, 40, rule=GapLaw(smoothing=0.0), **options)
         own = losses[rank]
         if own is not None:
             scheduler.observe(own, weight=weights[rank] if weights else 1.0)
@@ -148,7 +148,7 @@ def calibrated(lr: float) -> list[Any]:
     """Measure the first rate together; also with gradients that nobody has averaged yet."""
     model, rank, world = build(), dist.get_rank(), dist.get_world_size()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    scheduler = AdaptiveWarmup(optimizer, STEPS, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, STEPS, rule="flat")
     inputs, targets = (each[rank::world] for each in batch(0))
     scheduler.calibrate(lambda: nn.functional.cross_entropy(model(inputs), targets))
     return [scheduler.div, scheduler.calibration, scheduler.get_last_lr()]
@@ -157,7 +157,7 @@ def calibrated(lr: float) -> list[Any]:
 def stops() -> dict[str, Any]:
     """When is anything gathered?"""
     seen: dict[str, Any] = {}
-    for name, options in {"watched": {}, "linear": {"peak": "linear 10%"}}.items():
+    for name, options in {"watched": {}, "linear": {"rule": "linear 10%"}}.items():
         run = Run("ddp", **options)
         with counted() as calls:
             per_step = []
@@ -178,7 +178,7 @@ def save(run: Run, path: Path) -> None:
 
 def load(path: Path, *, first: str) -> Run:
     """Resume a sharded run; in either order of scheduler and optimizer."""
-    run = Run("fsdp2", peak=0.3)
+    run = Run("fsdp2", rule=GapLaw(end=0.3))
     states = {"scheduler": run.scheduler}
     if first == "scheduler":
         dcp.load(states, checkpoint_id=path)
@@ -200,7 +200,7 @@ def main(out: Path, other: Path | None) -> None:
     facts["drift"] = Run("ddp", process_group=False).train(0, STEPS).facts()
     facts["agreements"], facts["stops"] = agreements(), stops()
     facts["calibrated"] = [calibrated(3.0), calibrated(30.0)]
-    run = Run("fsdp2", peak=0.3).train(0, CUT)
+    run = Run("fsdp2", rule=GapLaw(end=0.3)).train(0, CUT)
     save(run, out / "shards")
     facts["never stopped"] = run.train(CUT, STEPS).facts()
     for first in ("scheduler", "optimizer"):

@@ -17,7 +17,7 @@ from autowarmup.agreement import REDUCTIONS, Agreement, Part, group
 
 def make(**options) -> AdaptiveWarmup:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=0.5)
-    return AdaptiveWarmup(optimizer, 60, **{"peak": "flat", "smoothing": 0.0, **options})
+    return AdaptiveWarmup(optimizer, 60, **{"rule": "flat(smoothing=0)", **options})
 
 
 sizes = strategies.lists(
@@ -105,31 +105,14 @@ def test_bad_options_are_refused():
 
 
 def test_the_default_rule_says_when_a_loss_is_no_number_or_missing():
-    scheduler = make(peak="watched")
+    scheduler = make(rule="watched")
     for loss, name in ((3.0, "WARMING"), (math.nan, "NON_FINITE"), (None, "NO_LOSS")):
         scheduler.step(loss, updated=True)
         assert scheduler.status.name == name
-    other = make(peak="watched")
+    other = make(rule="watched")
     other.load_state_dict(scheduler.state_dict())
     assert other.status.name == "NO_LOSS"
     assert scheduler.trace.column("status") == ["WARMING", "NON_FINITE", "NO_LOSS"]
-
-
-def test_the_format_before_is_still_read():
-    scheduler = make(div=10)
-    for loss in (5.0, 4.0, 3.0):
-        scheduler.step(loss, updated=True)
-    scheduler.observe(2.5)
-    new = scheduler.state_dict()
-    old = {key: value for key, value in new.items() if key not in ("agreement", "status")}
-    old |= {"format": "autowarmup-scheduler-2", "losses": {"sum": 2.5, "count": 1}}
-    other = make()
-    other.load_state_dict(old)
-    assert other.state_dict() == new
-    for each in (scheduler, other):
-        each.observe(1.5)
-        each.step(updated=True)
-    assert other.get_last_lr() == scheduler.get_last_lr()
 
 
 def test_importing_the_package_stays_cheap():

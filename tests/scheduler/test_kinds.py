@@ -7,7 +7,7 @@ import torch
 from lion_pytorch import Lion as PeerLion
 from torch import nn
 
-from autowarmup import AdaptiveWarmup, Lion, Muon, NormalizedSGD, SignSGD, Signum
+from autowarmup import AdaptiveWarmup, GapLaw, Lion, Muon, NormalizedSGD, SignSGD, Signum
 from autowarmup.optimizer_class import kappa_of
 
 
@@ -34,15 +34,15 @@ def test_published_kappas():
 
 def test_a_rule_that_needs_kappa_derives_it():
     weight = nn.Parameter(torch.zeros(8, 4))
-    scheduler = AdaptiveWarmup(Lion([weight], lr=1e-3), 100, peak="accurate")
-    assert scheduler.state.config.kappa == 32.0
+    scheduler = AdaptiveWarmup(Lion([weight], lr=1e-3), 100, rule="accurate")
+    assert scheduler.state.run.kappa == 32.0
 
 
 def test_other_optimizers_are_refused_with_a_way_out():
     weight = nn.Parameter(torch.zeros(8, 4))
-    with pytest.raises(ValueError, match=r"got AdamW; pass kappa=\.\.\., or peak='flat'"):
-        AdaptiveWarmup(torch.optim.AdamW([weight]), 100, peak="accurate")
-    AdaptiveWarmup(torch.optim.AdamW([weight]), 100, peak="accurate", kappa=32)
+    with pytest.raises(ValueError, match=r"got AdamW; .*rule='flat'"):
+        AdaptiveWarmup(torch.optim.AdamW([weight]), 100, rule="accurate")
+    AdaptiveWarmup(torch.optim.AdamW([weight]), 100, rule=GapLaw(end="accurate", kappa=32))
     bias = nn.Parameter(torch.zeros(8))
     with pytest.raises(ValueError, match="at least one"):
         kappa_of([Lion([bias], lr=1e-3)])

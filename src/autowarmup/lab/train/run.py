@@ -225,7 +225,7 @@ class Run:
         facts: dict[str, Any] = {
             "warmup_end_step": scheduler.warmup_end_step,
             "warmup_ended_by": scheduler.warmup_ended_by,
-            "div": scheduler.div,
+            "div": None if scheduler.rule.measured_start is None else scheduler.div,
             # The gaps that the law of the gap went by.
             "gap0": getattr(memory, "gap0", None),
             "gap_peak": getattr(memory, "gap_peak", None),
