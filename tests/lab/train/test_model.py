@@ -50,7 +50,7 @@ def test_loss_predicts_the_next_token():
 def test_published_sizes(recipe, millions):
     with torch.device("meta"):
         model = build_model(RECIPES[recipe], vocabulary=50257, sequence_length=512, seed=0)
-    assert model.config.vocab_size == padded(50257) == 50304
+    assert model.config.vocab_size == 50304  # a multiple of 64
     count = sum(p.numel() for p in model.parameters())
     assert abs(count / 1e6 - millions) < 1.0
     matrices = [p for p in model.parameters() if p.ndim == 2]
