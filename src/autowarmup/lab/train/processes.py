@@ -4,7 +4,7 @@ The batch of an update is the same however many processes share it: each takes a
 gradient and the loss are averaged, so one process and several differ by the rounding of the mean.
 
     ddp     every process holds the whole model (DistributedDataParallel)
-    fsdp    every process holds a shard of each parameter (FSDP2, `fully_shard`)
+    fsdp    every process holds a shard of each parameter (FSDP2, `sharding`)
 
 Only the first process touches the run's directory; what it finds or fails at there, all learn.
 """
@@ -18,19 +18,25 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from autowarmup.lab.train.config import TrainConfig
 
 T = TypeVar("T")
 
 
-def processes() -> int:
+def count() -> int:
     """Return how many processes the launcher started for this run."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def join_processes(config: TrainConfig) -> Any:
+def shared_by(config: TrainConfig) -> str:
+    """Return how the processes share the model: "none", "ddp" or "fsdp"."""
+    if count() == 1:
+        return "none"
+    return "ddp" if config.parallel == "auto" else config.parallel
+
+
+def join(config: TrainConfig) -> Any:
     """Return the run's `Accelerator`, joined with the other processes.
 
     Raises:
@@ -40,7 +46,7 @@ def join_processes(config: TrainConfig) -> Any:
 
     _check(config)
     options: dict[str, Any] = {}
-    if processes() > 1:
+    if count() > 1:
         device = torch.accelerator.current_accelerator(check_available=True)
         # Left to itself, Accelerate makes several processes without a GPU several runs.
         options = {"cpu": device is None or device.type == "mps"}
@@ -50,9 +56,9 @@ def join_processes(config: TrainConfig) -> Any:
         gradient_accumulation_steps=config.accumulation,
         **options,
     )
-    if accelerator.num_processes != processes():
+    if accelerator.num_processes != count():
         raise ValueError(
-            f"parallel: expected the {processes()} processes of the launcher in one group, "
+            f"parallel: expected the {count()} processes of the launcher in one group, "
             f"got {accelerator.num_processes}"
         )
     return accelerator
@@ -72,19 +78,9 @@ def _forget_the_dead(device: Any) -> None:
     if restarts == 0 or distributed.is_initialized():
         return
     store, rank, size = next(rendezvous("env://"))
-    distributed.init_process_group(
-        distributed.get_default_backend_for_device(device),
-        store=PrefixStore(f"restart {restarts}", store),
-        rank=rank,
-        world_size=size,
-    )
-
-
-def way_of(config: TrainConfig) -> str:
-    """Return how the processes share the model: "none", "ddp" or "fsdp"."""
-    if processes() == 1:
-        return "none"
-    return "ddp" if config.parallel == "auto" else config.parallel
+    store = PrefixStore(f"restart {restarts}", store)
+    backend = distributed.get_default_backend_for_device(device)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
 
 
 def _check(config: TrainConfig) -> None:
@@ -94,9 +90,9 @@ def _check(config: TrainConfig) -> None:
             f"parallel: {config.parallel} needs several processes; expected "
             "torchrun --nproc-per-node N -m autowarmup train ..., got a single process"
         )
-    if config.parallel == "none" and processes() > 1:
-        raise ValueError(f"parallel: expected ddp or fsdp for {processes()} processes, got none")
-    if way_of(config) != "fsdp":
+    if config.parallel == "none" and count() > 1:
+        raise ValueError(f"parallel: expected ddp or fsdp for {count()} processes, got none")
+    if shared_by(config) != "fsdp":
         return
     if config.measure:
         raise ValueError(
@@ -104,23 +100,11 @@ def _check(config: TrainConfig) -> None:
         )
     if config.mixed_precision == "fp16":
         raise ValueError("mixed_precision: expected no or bf16 with --parallel fsdp, got fp16")
-    if config.measures_start:
+    if config.calibrate:
         raise ValueError(
             f"calibrate: the first rate of {config.rule} is measured on whole weights; expected "
             "--no-calibrate or --parallel ddp, got fsdp"
         )
-
-
-def shard(model: Any, device: torch.device) -> None:
-    """Spread the parameters of a `LlamaForCausalLM` over all processes, block by block."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
-    mesh = init_device_mesh(device.type, (processes(),))
-    model.to(device)
-    for block in model.model.layers:  # gathered one at a time, just before its turn
-        fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
 
 
 def first_decides(accelerator: Any, decide: Callable[[], T]) -> T:
@@ -141,7 +125,7 @@ def first_decides(accelerator: Any, decide: Callable[[], T]) -> T:
     return value
 
 
-def same_everywhere(accelerator: Any, value: str) -> bool:
+def same_everywhere(value: str) -> bool:
     """Whether all processes hold the same text."""
     from accelerate.utils import gather_object
 
@@ -160,50 +144,17 @@ def noticing_lost_processes(accelerator: Any) -> Iterator[None]:
     except RuntimeError as error:
         if accelerator.num_processes == 1 or not _about_the_others(error):
             raise
+        # The cause without where in the library it was noticed, and without advice.
+        line = re.sub(r"^(\[[^\]]*\]:?\s*)+", "", str(error).strip().partition("\n")[0])
+        cause = line.partition(". ")[0][:120] or type(error).__name__
         raise ConnectionError(
             f"process {accelerator.process_index} of {accelerator.num_processes} stopped, because "
             "another one has ended or cannot be reached; what was saved is intact, go on with the "
-            f"same command and --resume ({_short(error)})"
+            f"same command and --resume ({cause})"
         ) from error
 
 
-def _short(error: RuntimeError) -> str:
-    """Return the cause without where in the library it was noticed, and without advice."""
-    line = re.sub(r"^(\[[^\]]*\]:?\s*)+", "", str(error).strip().partition("\n")[0])
-    return line.partition(". ")[0][:120] or type(error).__name__
-
-
 def _about_the_others(error: RuntimeError) -> bool:
-    if isinstance(error, torch.distributed.DistError):
-        return True
     text = str(error).lower()  # gloo raises plain RuntimeErrors
-    return any(word in text for word in ("gloo", "nccl", "connection closed", "connection reset"))
-
-
-def global_loss(
-    accelerator: Any, parameters: list[nn.Parameter], local: Callable[[], torch.Tensor]
-) -> Callable[[], torch.Tensor]:
-    """Return a closure for the loss of the whole batch, from one for this process's equal part.
-
-    Its value is the mean over processes and so is its gradient, although the graphs of the other
-    processes are not here: it is built as the value plus <g, x - x> with g the mean gradient.
-    Collective; for parameters of which each process has its own copy.
-    """
-    if accelerator.num_processes == 1:
-        return local
-
-    def mean(value: torch.Tensor) -> torch.Tensor:
-        return accelerator.reduce(value, "mean")
-
-    def closure() -> torch.Tensor:
-        loss = local()
-        if not loss.requires_grad:
-            return mean(loss)
-        total = mean(loss.detach())
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        for p, g in zip(parameters, gradients, strict=True):
-            if g is not None:
-                total = total + torch.sum(mean(g) * (p - p.detach()))
-        return total
-
-    return closure
+    words = ("gloo", "nccl", "connection closed", "connection reset")
+    return isinstance(error, torch.distributed.DistError) or any(word in text for word in words)
