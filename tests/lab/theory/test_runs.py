@@ -10,8 +10,8 @@ from autowarmup.lab.theory import rules
 from autowarmup.lab.theory.families import family
 from autowarmup.lab.theory.geometry import Geometry
 from autowarmup.lab.theory.law import Law
+from autowarmup.lab.theory.objectives import Quadratic
 from autowarmup.lab.theory.runs import Method, run
-from autowarmup.lab.theory.zoo import Quadratic
 from autowarmup.norms import Spectral
 
 

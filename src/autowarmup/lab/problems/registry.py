@@ -27,7 +27,7 @@ from autowarmup.measure.observer import CurvatureObserver
 
 @dataclass(frozen=True)
 class PaperObject:
-    """A training that paper B makes a statement about.
+    """A training that arXiv 2510.03164 makes a statement about.
 
     Attributes:
         about: what is trained on what, one sentence.
@@ -75,50 +75,32 @@ OBJECTS: dict[str, PaperObject] = {
     "deep-linear": PaperObject(
         "Deep linear network 20-32-32-10 from balanced weights, squared error on 200 examples of "
         "a linear teacher with noise.",
-        definitions.deep_linear,
-        lr=0.0005,
-        steps=4000,
-        every=10,
+        definitions.deep_linear, lr=0.0005, steps=4000, every=10,
     ),
     "deep-leaky-relu": PaperObject(
         "Deep network 64-96-96-10 with leaky ReLU (slope 0.1) from balanced weights, squared error "
         "on 500 handwritten digits.",
-        definitions.deep_leaky_relu,
-        lr=0.002,
-        steps=4000,
-        every=10,
+        definitions.deep_leaky_relu, lr=0.002, steps=4000, every=10,
     ),
     "two-layer-ce": PaperObject(
         "Two-layer tanh network 64-64-10, cross-entropy and L2 (0.01) on 1,797 handwritten digits.",
-        definitions.two_layer_ce,
-        lr=0.05,
-        steps=4000,
-        every=20,
+        definitions.two_layer_ce, lr=0.05, steps=4000, every=20,
     ),
     "two-layer-mse": PaperObject(
         "Two-layer tanh network 64-64-10, squared error and L2 (0.01) on 1,797 handwritten digits.",
-        definitions.two_layer_mse,
-        lr=0.01,
-        steps=4000,
-        every=20,
+        definitions.two_layer_mse, lr=0.01, steps=4000, every=20,
     ),
     "one-layer-transformer": PaperObject(
         "Transformer of one layer (width 32, 4 heads, no layer norm), cross-entropy on 32 windows "
         "of 32 bytes of the Python standard library.",
-        definitions.one_layer_transformer,
-        lr=0.01,
-        steps=3000,
-        every=30,
+        definitions.one_layer_transformer, lr=0.01, steps=3000, every=30,
     ),
     "digits-vit": PaperObject(
         "Vision transformer of two layers (width 32, 4 heads), cross-entropy on 256 handwritten "
         "digits.",
-        definitions.digits_vit,
-        lr=0.01,
-        steps=1500,
-        every=15,
+        definitions.digits_vit, lr=0.01, steps=1500, every=15,
     ),
-}
+}  # fmt: skip
 
 
 def run_object(
@@ -147,40 +129,34 @@ def run_object(
     """
     if name not in OBJECTS:
         raise ValueError(f"object: expected one of {', '.join(OBJECTS)}, got {name!r}")
-    paper_object = OBJECTS[name]
-    steps = paper_object.steps if steps is None else steps
-    every = paper_object.every if every is None else every
+    chosen = OBJECTS[name]
+    steps = chosen.steps if steps is None else steps
+    every = chosen.every if every is None else every
     if steps < 1:
         raise ValueError(f"steps: expected at least 1, got {steps}")
-    problem = paper_object.build(seed)
-    optimizer = torch.optim.SGD(problem.model.parameters(), lr=paper_object.lr)
+    problem = chosen.build(seed)
+    parameters = list(problem.model.parameters())
+    optimizer = torch.optim.SGD(parameters, lr=chosen.lr)
     observer = CurvatureObserver(
-        problem.model,
-        optimizer,
-        problem.loss,
-        norm="euclidean",
-        every=every,
-        f_star=problem.f_star,
-        count="all",
-        hessian=True,
-    )
+        problem.model, optimizer, problem.loss, norm="euclidean", every=every,
+        f_star=problem.lower_bound, count="all", hessian=True,
+    )  # fmt: skip
     with progress_bar(name, steps, visible=progress) as show:
         try:
             _descend(problem, optimizer, observer, steps, show)
         finally:
             observer.close()
     facts = observer.facts()
+    config = {
+        "object": name, "optimizer": "gradient descent, full batch", "lr": chosen.lr,
+        "steps": steps, "every": every, "seed": seed, "network": type(problem.model).__name__,
+        "parameters": sum(p.numel() for p in parameters),
+        "dtype": str(parameters[0].dtype).removeprefix("torch."),
+    }  # fmt: skip
     return ObjectRun(
-        name=name,
-        trace=observer.trace,
-        f_star=problem.f_star,
-        f_star_source=problem.f_star_source,
-        about=paper_object.about,
-        config=_config(name, problem, steps=steps, every=every, seed=seed),
-        norm=facts["norm"],
-        counted=facts["counted"],
-        determinism=facts["determinism"],
-    )
+        name, observer.trace, problem.lower_bound, problem.source, chosen.about, config,
+        norm=facts["norm"], counted=facts["counted"], determinism=facts["determinism"],
+    )  # fmt: skip
 
 
 def _descend(
@@ -206,19 +182,3 @@ def _descend(
                     f"stopped after {step + 1} of {steps} updates; an object keeps nothing, it "
                     "starts anew"
                 )
-
-
-def _config(name: str, problem: Problem, *, steps: int, every: int, seed: int) -> dict[str, Any]:
-    """Return every choice behind a run as plain values."""
-    parameters = list(problem.model.parameters())
-    return {
-        "object": name,
-        "optimizer": "gradient descent, full batch",
-        "lr": OBJECTS[name].lr,
-        "steps": steps,
-        "every": every,
-        "seed": seed,
-        "network": type(problem.model).__name__,
-        "parameters": sum(p.numel() for p in parameters),
-        "dtype": str(parameters[0].dtype).removeprefix("torch."),
-    }

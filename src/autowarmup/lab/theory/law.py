@@ -3,8 +3,8 @@
     K(s) = K0 + K1 s + K_rho s^rho,    s = f(x) - f*,    all constants >= 0, rho > 1
 
 `K_rho = 0` is the (H0, H1) condition of arXiv 2510.03164; the whole is the assumption of
-arXiv 2602.05813. A constant is a number or an array with one entry per instance. `core.law` holds
-the law that the scheduler uses, which allows K1 < 0 and so is not covered by the theorems.
+arXiv 2602.05813. A constant is a number or an array with one entry per instance. The law of the
+scheduler, `rules.gap_law.law`, allows K1 < 0 and so is not covered by the theorems.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from autowarmup.lab.theory.geometry import Floats
+
 Numbers = float | Floats
 
 
@@ -75,8 +75,8 @@ class Law:
     def integral(self, eps: Numbers, gap0: Numbers, c_rho: float | None = None) -> Floats:
         """Return I(eps), which counts steps from gap0 down to eps; 0 where eps >= gap0.
 
-        I = K0 (1/eps - 1/gap0) + K1 ln(gap0/eps) + c_rho K_rho (gap0^(rho-1) - eps^(rho-1)) with
-        c_rho = max(1, 1/(rho-1)): a sum over steps exceeds the integral of K/s^2 for rho > 2.
+        I = K0 (1/eps - 1/gap0) + K1 ln(gap0/eps) + c_rho K_rho (gap0^(rho-1) - eps^(rho-1)),
+        c_rho = max(1, 1/(rho-1)).
         """
         low, high = np.minimum(eps, gap0), np.asarray(gap0, dtype=float)
         c = max(1.0, 1 / (self.rho - 1)) if c_rho is None else c_rho

@@ -1,8 +1,8 @@
 """The contract of an objective of which everything is known, for many instances side by side.
 
 An objective holds arrays whose first axis counts its instances; a point is an array of shape
-(instances, *shape). Outside its domain the value is inf. The constants are those that the theorems
-ask for; `theory.selfcheck` compares them with dense samples.
+(instances, *shape). Outside its domain the value is inf. `theory.constants` compares what it states
+with dense samples.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from autowarmup.lab.theory.geometry import Geometry
+from autowarmup.lab.theory.geometry import Floats, Geometry
 from autowarmup.lab.theory.law import Law
-
-Floats = NDArray[np.float64]
 
 
 class Objective(ABC):
@@ -44,7 +41,26 @@ class Objective(ABC):
     minimiser: Floats
     mu: Floats
     zeta: Floats
-    convex: bool = True
+    convex: bool
+
+    def know(
+        self,
+        name: str,
+        geometry: Geometry,
+        shape: tuple[int, ...],
+        law: Law,
+        mu: Floats,
+        *,
+        zeta: float = 1.0,
+        convex: bool = True,
+        minimiser: Floats | None = None,
+    ) -> None:
+        """Set all attributes; by default the infimum and the minimiser are 0."""
+        self.name, self.geometry, self.shape, self.law = name, geometry, shape, law
+        self.instances, self.mu, self.convex = len(mu), mu, convex
+        self.zeta, self.f_star = np.full(self.instances, zeta), np.zeros(self.instances)
+        origin = np.zeros((self.instances, *shape))
+        self.minimiser = origin if minimiser is None else minimiser
 
     @abstractmethod
     def value(self, x: Floats) -> Floats:
@@ -74,19 +90,13 @@ class Objective(ABC):
         """Return ||x - minimiser||."""
         return self.geometry.norm(x - self.minimiser)
 
-
-def per_instance(value: float | Floats, instances: int) -> Floats:
-    """Return an array of shape (instances,)."""
-    return np.broadcast_to(np.asarray(value, dtype=float), (instances,)).copy()
-
-
-def ray_to_gap(objective: Objective, direction: Floats, gap: Floats, edge: Floats) -> Floats:
-    """Return minimiser + t direction with this gap, 0 < t < edge, for a gap that rises along it."""
-    low, high = np.zeros(objective.instances), edge.copy()
-    expand = objective.geometry.expand
-    for _ in range(200):
-        middle = (low + high) / 2
-        with np.errstate(over="ignore"):
-            above = objective.gap(objective.minimiser + expand(middle) * direction) > gap
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return objective.minimiser + expand(low) * direction
+    def along(self, direction: Floats, gap: Floats) -> Floats:
+        """Return minimiser + t direction with this gap, t > 0, for a gap that rises along it."""
+        low, high = np.zeros(self.instances), self.radius(gap) * (1 + 1e-9)
+        for _ in range(200):
+            middle = (low + high) / 2
+            with np.errstate(over="ignore"):
+                x = self.minimiser + self.geometry.expand(middle) * direction
+                above = self.gap(x) > gap
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        return self.minimiser + self.geometry.expand(low) * direction

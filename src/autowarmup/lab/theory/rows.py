@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from autowarmup.lab.theory.geometry import Floats
+
 Verdict = Literal["pass", "fail", "vacuous"]
 
 TOLERANCE = 1e-9
@@ -74,7 +75,7 @@ class Row:
         word = self.statement.split(":")[0].split(" ")[0]
         return next((name for name in UNITS if word.startswith(name)), word)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the row as plain JSON values."""
         return asdict(self)
 
@@ -101,9 +102,6 @@ def compare(
         scale: what a margin is relative to; by default the larger of the two.
         silent: where the statement says nothing.
         expected_fail: see `Row`.
-
-    Raises:
-        ValueError: nothing to compare.
 
     Example:
         >>> row = compare("A.2 count", "toy", np.array([3.0, 5.0]), np.array([4.0, 10.0]))
@@ -139,19 +137,19 @@ def compare(
 
 def merge(rows: Iterable[Row]) -> list[Row]:
     """Join rows of the same statement and objective: the worst one, with the sums of the counts."""
-    held: dict[tuple[str, str], Row] = {}
+    held: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        key = row.statement, row.objective
-        if key not in held:
-            held[key] = row
-            continue
-        before = held[key]
-        told = [r for r in (before, row) if r.verdict != "vacuous"] or [before]
-        worst = min(told, key=lambda r: r.margin)
-        counts = {
-            n: getattr(before, n) + getattr(row, n) for n in ("instances", "violations", "silent")
-        }
-        failed = any(r.verdict == "fail" for r in told)
-        values = {**worst.to_dict(), **counts}
-        held[key] = Row(**{**values, "verdict": "fail" if failed else worst.verdict})
-    return list(held.values())
+        held.setdefault((row.statement, row.objective), []).append(row)
+    return [_worst(found) for found in held.values()]
+
+
+def _worst(found: Sequence[Row]) -> Row:
+    speaking = [row for row in found if row.verdict != "vacuous"] or found[:1]
+    worst = min(speaking, key=lambda row: row.margin)
+    return replace(
+        worst,
+        verdict="fail" if any(row.verdict == "fail" for row in speaking) else worst.verdict,
+        instances=sum(row.instances for row in found),
+        violations=sum(row.violations for row in found),
+        silent=sum(row.silent for row in found),
+    )

@@ -9,16 +9,16 @@ stochastic gradients, not the sample: rates that depend on the sample are outsid
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from autowarmup.lab.theory.geometry import Floats
 from autowarmup.lab.theory.objective import Objective
 
-Floats = NDArray[np.float64]
 Momentum = Literal["none", "polyak", "lion", "nesterov"]
 
 FAR = 1e100
@@ -61,6 +61,19 @@ class Method:
             )
         if not (0 <= self.beta < 1 and 0 <= self.beta1 <= self.beta):
             raise ValueError(f"expected 0 <= beta1 <= beta < 1, got {self.beta1} and {self.beta}")
+
+    def estimate(self, g: Floats, m: Floats | None) -> tuple[Floats, Floats]:
+        """Return d and the new average from the gradient that is seen and the old average."""
+        before = g if m is None else m
+        m = self.beta * before + (1 - self.beta) * g
+        if self.momentum == "none":
+            return g, m
+        if self.momentum == "lion":
+            return self.beta1 * before + (1 - self.beta1) * g, m
+        return (m if self.momentum == "polyak" else (1 - self.beta) * g + self.beta * m), m
+
+
+GD = Method("gd")
 
 
 @dataclass(frozen=True)
@@ -128,15 +141,6 @@ class History:
         return np.where(reached.any(0), reached.argmax(0), -1)
 
 
-@dataclass
-class _Recorder:
-    columns: dict[str, list[Floats]] = field(default_factory=dict)
-
-    def add(self, **values: Floats) -> None:
-        for name, value in values.items():
-            self.columns.setdefault(name, []).append(value)
-
-
 def run(
     objective: Objective,
     x0: Floats,
@@ -170,11 +174,11 @@ def run(
     if method.noise is not None and rng is None:
         raise ValueError("expected an rng for the noise of the method, got None")
     decay = np.broadcast_to(np.asarray(method.weight_decay, float), (objective.instances,))
-    expand, kept, x, m = objective.geometry.expand, _Recorder(), x0.copy(), None
-    gap = _gap(objective, x, floor)
-    kept.add(gap=gap, distance=objective.distance(x))
+    expand, x, m = objective.geometry.expand, x0.copy(), None
+    gaps, distances = [_gap(objective, x, floor)], [objective.distance(x)]
+    taken: list[tuple[Floats, ...]] = []
     for step in range(steps):
-        alive = np.isfinite(gap)
+        gap, alive = gaps[-1], np.isfinite(gaps[-1])
         if not alive.any() or (until is not None and np.all((gap <= until) | ~alive)):
             break
         view, m, error = _look(objective, method, x, gap, m, step, rng)
@@ -183,12 +187,11 @@ def run(
         with np.errstate(over="ignore", invalid="ignore"):
             after = _gap(objective, x, floor)
         # What has left the domain, or overflowed, stays outside.
-        gap = np.where(alive & (after < FAR), after, np.inf)
-        kept.add(gap=gap, distance=objective.distance(x), lr=lr, dual=view.dual, slope=view.slope,
-                 length=view.length, error=error)  # fmt: skip
-    names = ("gap", "distance", "lr", "dual", "slope", "length", "error")
-    empty = np.zeros((0, objective.instances))
-    return History(*(np.array(kept.columns[n]) if n in kept.columns else empty for n in names), x=x)
+        gaps.append(np.where(alive & (after < FAR), after, np.inf))
+        distances.append(objective.distance(x))
+        taken.append((lr, view.dual, view.slope, view.length, error))
+    columns = np.array(taken).reshape(len(taken), 5, objective.instances).swapaxes(0, 1)
+    return History(np.array(gaps), np.array(distances), *columns, x=x)
 
 
 def _gap(objective: Objective, x: Floats, floor: Floats | None) -> Floats:
@@ -212,21 +215,11 @@ def _look(
     seen = gradient
     if method.noise is not None and rng is not None:
         seen = gradient + method.noise(rng, gradient)
-    before = seen if m is None else m
-    m = method.beta * before + (1 - method.beta) * seen
-    d = {
-        "none": lambda: seen,
-        "polyak": lambda: m,
-        "lion": lambda: method.beta1 * before + (1 - method.beta1) * seen,
-        "nesterov": lambda: (1 - method.beta) * seen + method.beta * m,
-    }[method.momentum]()
-    u = d if method.kind == "gd" else geometry.lmo(d, exact=method.exact)
-    plain = method.momentum == "none" and method.noise is None
-    dual = geometry.dual(gradient)
+    d, m = method.estimate(seen, m)
+    plain, gd = method.momentum == "none" and method.noise is None, method.kind == "gd"
+    u, dual = d if gd else geometry.lmo(d, exact=method.exact), geometry.dual(gradient)
     error = np.zeros(objective.instances) if plain else geometry.dual(d - gradient)
-    slope = dual if plain and method.kind == "lmo" and method.exact else geometry.inner(gradient, u)
-    if method.kind == "gd":
-        length = geometry.norm(u)
-    else:
-        length = (dual > 0).astype(float) if method.exact else geometry.norm(u)
+    exact = not gd and method.exact
+    slope = dual if plain and exact else geometry.inner(gradient, u)
+    length = (dual > 0).astype(float) if exact else geometry.norm(u)
     return View(objective, x, gap, gradient, dual, u, slope, length, step), m, error

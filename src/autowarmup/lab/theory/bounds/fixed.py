@@ -17,8 +17,7 @@ def largest_stable(H0: Numbers, z: Numbers) -> Floats:
     """B.4a: in one dimension, convex: 2 arcosh(1 + z) / (H0 sqrt(z^2 + 2 z)).
 
     Below it gradient descent from gap0 keeps f <= f(w_0) for every member; at it the extremal
-    f_c = (H0/H1)(cosh(sqrt(H1) w) - 1) cycles with period 2, above it f_c diverges. Proof: every
-    member has f <= f_c(|w - w*|) and |f'| at most f_c' at the same value, and t / f_c'(t) falls.
+    f_c = (H0/H1)(cosh(sqrt(H1) w) - 1) cycles with period 2, above it f_c diverges.
     """
     z = np.asarray(z, dtype=float)
     # arcosh(1 + z) = 2 arsinh(sqrt(z / 2)), which keeps its digits for small z.
@@ -34,8 +33,7 @@ def lower_bound_pl(H0: Numbers, z: Numbers, mu: Numbers, gap0: Numbers, eps: Num
     """B.4b: mu-strongly convex, d = 1: inf over eta of sup over the class of N is at least
 
     ceil(ln(gap0/eps) / (-2 ln(1 - mu eta_1))) where mu eta_1 < 1, else 1; eta_1 = `largest_stable`.
-    Witnesses: f_c for eta >= eta_1, mu w^2 / 2 below. The printed step -ln(1 - x) -> x goes the
-    wrong way; -ln(1 - x) <= x / (1 - x) is valid. 0 for eps >= gap0.
+    0 for eps >= gap0.
     """
     x = np.minimum(np.asarray(mu) * largest_stable(H0, z), 1 - 1e-15)
     log = np.log(np.maximum(gap0 / np.asarray(eps), 1.0))
@@ -44,9 +42,9 @@ def lower_bound_pl(H0: Numbers, z: Numbers, mu: Numbers, gap0: Numbers, eps: Num
 
 
 def huber_slope(H0: Numbers, D: Numbers, eps: Numbers) -> Floats:
-    """B.4c: slope 4 eps / (D (1 + sqrt(1 - 4 eps / (H0 D^2)))) of the slow witness, f(D) = 2 eps.
+    """B.4c: slope 4 eps / (D (1 + sqrt(1 - 4 eps / (H0 D^2)))) of Huber's function, f(D) = 2 eps.
 
-    The witness is Huber's function with that slope beyond |w| = slope / H0.
+    It is quadratic up to |w| = slope / H0 and a line of this slope beyond.
     """
     return 4 * eps / (D * (1 + np.sqrt(1 - 4 * eps / (H0 * np.asarray(D) ** 2))))
 
@@ -54,7 +52,6 @@ def huber_slope(H0: Numbers, D: Numbers, eps: Numbers) -> Floats:
 def lower_bound_convex(H0: Numbers, z: Numbers, D: Numbers, eps: Numbers) -> Floats:
     """B.4c: convex, gap <= gap0, ||w_0 - w*|| <= D: N >= eps / (eta_1 slope^2), slope as above.
 
-    Equals D^2 / (16 eta_1 eps) (1 + sqrt(1 - 4 eps / (H0 D^2)))^2, about
-    D^2 H1 gap0 / (8 eps ln(2 z)). For arcosh(1 + z) <= sqrt(H1) D, eps <= min(gap0/2, H0 D^2/8).
+    For arcosh(1 + z) <= sqrt(H1) D, eps <= min(gap0/2, H0 D^2/8).
     """
     return eps / (largest_stable(H0, z) * huber_slope(H0, D, eps) ** 2)

@@ -12,10 +12,7 @@ from autowarmup.lab.theory.law import Floats, Law, Numbers
 
 
 def descent(gap: Floats, lr: Floats, K: Floats, dual: Floats) -> Floats:
-    """B.1: gap - eta (1 - eta K / 2) ||g||^2 for 0 <= eta <= 2 / K(gap): A.1 with u = g.
-
-    The printed 1 / (10 H0 + 20 H1 gap) is 10 to 20 times below the best step 1 / l(gap).
-    """
+    """B.1: gap - eta (1 - eta K / 2) ||g||^2 for 0 <= eta <= 2 / K(gap): A.1 with u = g."""
     return gap - lr * (1 - lr * K / 2) * dual**2
 
 
@@ -24,8 +21,7 @@ def pl_count(
 ) -> Floats:
     """B.2 under PL, eta = 1 / (a H0 + b H1 gap), c = min(a, b) > 1/2, any H1 >= 0:
 
-    N <= ceil((b H1 (gap0 - eps) + a H0 ln(gap0 / eps)) / (mu (2 - 1/c))). The printed
-    40 (H1/mu) gap0 + 20 (H0/mu) ln(H0 / (2 H1 eps)) is negative for large eps.
+    N <= ceil((b H1 (gap0 - eps) + a H0 ln(gap0 / eps)) / (mu (2 - 1/c))).
     """
     c = min(a, b)
     low = np.minimum(eps, gap0)
@@ -41,7 +37,7 @@ def pl_fixed_count(law: Law, mu: Numbers, gap0: Numbers, eps: Numbers) -> Floats
 def aiming_distance(distance: Floats, gap: Floats, law: Law, theta: Numbers) -> Floats:
     """B.3: eta = theta / (2 H0 + H1 gap) has ||w_next - w*||^2 <= ||w - w*||^2 - theta eta gap.
 
-    Assumed: <g, w - w*> >= theta gap, 0 < theta <= 2. Proof: ||g||^2 <= gap (2 H0 + H1 gap).
+    Assumed: <g, w - w*> >= theta gap, 0 < theta <= 2.
     """
     return distance**2 - np.asarray(theta) ** 2 * gap / (2 * law.K0 + law.K1 * gap)
 
@@ -52,19 +48,14 @@ def aiming_count(
     """B.3: ceil(D0^2 / theta^2 (2 H0 / eps + H1)) steps, D0 = ||w_0 - w*||.
 
     Also for the Polyak step theta gap / ||g||^2, which needs neither H0 nor H1 but (H0, H1) on all
-    points that it visits. Printed: 40 H0 D0^2 / eps + 40 H1 D0^2.
+    points that it visits.
     """
     count = ceiled((distance0 / theta) ** 2 * (2 * law.K0 / np.asarray(eps) + law.K1))
     return np.where(np.asarray(eps) >= gap0, 0.0, count)
 
 
 def aiming_count_unit(law: Law, distance0: Floats, gap0: Numbers, eps: Numbers) -> Floats:
-    """B.3 with theta = 1, eta = 1 / l(gap): ceil(1 + ln(gap0/eps) + D0^2/2 (H0/eps + e H1)).
-
-    Four times fewer H0 steps. Proof: ||w_next - w*||^2 <= ||w - w*||^2 - 2 gap_next / l(gap); a
-    step that keeps 1/e of the gap costs 2 eps / (H0 + e H1 eps) of D0^2, and at most ln(gap0/eps)
-    steps do not.
-    """
+    """B.3 with theta = 1, eta = 1 / l(gap): ceil(1 + ln(gap0/eps) + D0^2/2 (H0/eps + e H1))."""
     count = 1 + np.log(np.maximum(gap0 / np.asarray(eps), 1.0))
     count = ceiled(count + distance0**2 / 2 * (law.K0 / np.asarray(eps) + np.e * law.K1))
     return np.where(np.asarray(eps) >= gap0, 0.0, count)

@@ -1,0 +1,90 @@
+"""Does an objective have the constants that it states? Dense samples against every one of them.
+
+The curvature is sup ||H v||_* / ||v||. From random directions v <- lmo(H v) climbs to a local
+maximum of it in any norm, so a stated law that is too small somewhere is seen there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from autowarmup.lab.theory.families import log_uniform
+from autowarmup.lab.theory.geometry import Floats
+from autowarmup.lab.theory.objective import Objective
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One constant against samples of what it bounds, `measured <= bound` where it is right.
+
+    Attributes:
+        constant: "law", "mu", "zeta", "radius", "f_star", "gradient" or "Hessian".
+        measured: sampled values, shape (samples, instances).
+        bound: what the constant says of them, same shape.
+    """
+
+    constant: str
+    measured: Floats
+    bound: Floats
+
+    @property
+    def margin(self) -> Floats:
+        """(bound - measured) / bound, in the worst sample of each instance."""
+        scale = np.maximum(np.abs(self.bound), 1e-300)
+        return ((self.bound - self.measured) / scale).min(0)
+
+
+def curvature(objective: Objective, x: Floats, rng: Generator, climbs: int = 8) -> Floats:
+    """Return a lower bound of the operator norm of the Hessian at x, shape (instances,)."""
+    geometry, best = objective.geometry, np.zeros(objective.instances)
+    for first in (rng.standard_normal(x.shape), objective.gradient(x)):
+        v = geometry.lmo(first)
+        for _ in range(climbs):
+            turned, length = objective.hessian_action(x, v), geometry.norm(v)
+            ratio = np.zeros_like(best)
+            np.divide(geometry.dual(turned), length, out=ratio, where=length > 0)
+            best, v = np.maximum(best, ratio), geometry.lmo(turned)
+    return best
+
+
+def compare_with_samples(
+    objective: Objective, rng: Generator, samples: int = 20, gaps: tuple[float, float] = (1e-3, 1e2)
+) -> list[Finding]:
+    """Compare all stated constants with samples per instance, gaps spread over this range."""
+    pairs = []
+    for _ in range(samples):
+        x = objective.start(rng, log_uniform(rng, *gaps, objective.instances))
+        pairs.append(_at(objective, x, rng))
+    return [
+        Finding(name, *(np.array([sample[name][side] for sample in pairs]) for side in (0, 1)))
+        for name in pairs[0]
+    ]
+
+
+def _at(objective: Objective, x: Floats, rng: Generator) -> dict[str, tuple[Floats, Floats]]:
+    """Return (measured, bound) of every constant; derivatives by central differences, to 1e-5."""
+    geometry, gap, gradient = objective.geometry, objective.gap(x), objective.gradient(x)
+    dual, slope = geometry.dual(gradient), geometry.inner(gradient, x - objective.minimiser)
+    found = {
+        "law": (curvature(objective, x, rng), objective.law.K(gap)),
+        "mu": (2 * objective.mu * gap, dual**2),
+        "zeta": (objective.zeta * gap, slope),
+        "radius": (objective.distance(x), objective.radius(gap)),
+        "f_star": (objective.f_star - objective.value(x), np.zeros_like(gap)),
+    }
+    v = geometry.lmo(rng.standard_normal(x.shape))
+    h = 1e-5 * np.maximum(objective.distance(x), 1e-8)
+    ahead, behind = x + geometry.expand(h) * v, x - geometry.expand(h) * v
+    rise = (objective.value(ahead) - objective.value(behind)) / (2 * h)
+    turn = (objective.gradient(ahead) - objective.gradient(behind)) / geometry.expand(2 * h)
+    action = objective.hessian_action(x, v)
+    size = geometry.dual(action) + objective.law.K0
+    found["gradient"] = (
+        np.abs(rise - geometry.inner(gradient, v)),
+        1e-5 * (dual + np.abs(objective.f_star) + 1e-3),
+    )
+    found["Hessian"] = geometry.dual(turn - action), 1e-5 * size
+    return found
