@@ -11,14 +11,10 @@ import torch
 
 from autowarmup.lab.problems import definitions, registry
 from autowarmup.lab.problems.data import Examples, linear_teacher, text_windows
-from autowarmup.lab.problems.lower_bounds import (
-    least_squares,
-    prefix_entropy,
-    search_lowest,
-    squared_error,
-)
+from autowarmup.lab.problems.lower_bounds import least_squares, prefix_entropy, squared_error
 from autowarmup.lab.problems.networks import BalancedNet
 from autowarmup.lab.problems.registry import OBJECTS, run_object
+from studies.lowest_losses import search_lowest
 
 NAMES = {
     *("deep-linear", "deep-leaky-relu", "two-layer-ce", "two-layer-mse"),

@@ -13,15 +13,10 @@ SIDE = 8
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and targets, one example a row.
+    """Inputs and targets, one example a row."""
 
-    Attributes:
-        x: inputs, shape (examples, ...).
-        y: class numbers, shape (examples,), or targets, shape (examples, outputs).
-    """
-
-    x: Tensor
-    y: Tensor
+    x: Tensor  # inputs, shape (examples, ...)
+    y: Tensor  # class numbers, shape (examples,), or targets, shape (examples, outputs)
 
 
 def gaussian(draw: torch.Generator, *shape: int) -> Tensor:
@@ -29,22 +24,21 @@ def gaussian(draw: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
 
+def not_installed(words: str) -> ValueError:
+    """Return the error of a missing package."""
+    return ValueError(f"{words}, which is not installed; run: pip install 'autowarmup[objects]'")
+
+
 def digits(count: int | None = None) -> Examples:
     """Return the 1,797 handwritten digits that come with scikit-learn, in a fixed random order.
 
     Each pixel has mean 0 over the whole set, and all pixels together variance 1; x is float64 of
     shape (count, 64), y class numbers 0 to 9.
-
-    Raises:
-        ValueError: scikit-learn is not installed, in one sentence.
     """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ValueError(
-            "the digits come with scikit-learn, which is not installed; "
-            "run: pip install 'autowarmup[objects]'"
-        ) from error
+        raise not_installed("the digits come with scikit-learn") from error
     images, labels = load_digits(return_X_y=True)
     x, y = torch.from_numpy(images).double(), torch.from_numpy(labels).long()
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:count]

@@ -1,38 +1,25 @@
 """The problems: a network, its data, its loss, a lower bound of it; one function each.
 
-All are full-batch: the loss, its gradient and its Hessian are exact, and a gap is a gap. The data
-are always the same; the seed draws the weights. By default they are the objects that `registry`
-trains, of sizes that take a minute or two on one core; `theory.networks` builds others of them.
+All are full-batch, the data always the same; the seed draws the weights. By default they are the
+objects that `registry` trains, a minute or two each; `theory.networks` builds others of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autowarmup.lab.problems.data import (
-    Examples,
-    digits,
-    linear_teacher,
-    one_hot,
-    text_windows,
-    unit_vectors,
-)
+from autowarmup.lab.problems import data, networks
+from autowarmup.lab.problems.data import Examples
 from autowarmup.lab.problems.lower_bounds import least_squares, prefix_entropy, squared_error
-from autowarmup.lab.problems.networks import (
-    AttentionHead,
-    BalancedNet,
-    OneLayerTransformer,
-    TwoLayerNet,
-    vision_transformer,
-)
 
-# What `search_lowest` found, 2,500 to 4,000 iterations from each of seeds 0 to 9, rounded down. The
-# ten ends lie 0.09 % (cross-entropy) and 0.36 % (squared error) apart: local minima.
+# What `studies.lowest_losses` found, 2,500 to 4,000 iterations from each of seeds 0 to 9, rounded
+# down. The ten ends lie 0.09 % (cross-entropy) and 0.36 % (squared error) apart: local minima.
 TWO_LAYER_CE_LOWEST = 0.2693518
 TWO_LAYER_MSE_LOWEST = 0.107501
 _SEARCHED = (
@@ -46,21 +33,13 @@ _ENTROPY = (
 
 @dataclass(frozen=True)
 class Problem:
-    """A loss to descend.
+    """A loss to descend."""
 
-    Attributes:
-        model: its weights at the start.
-        loss: returns the full-batch loss with its graph.
-        lower_bound: the lower end f* of the loss, or a number below it.
-        source: where that number comes from, one sentence.
-        examples: what it is trained on.
-    """
-
-    model: nn.Module
-    loss: Callable[[], Tensor]
-    lower_bound: float
-    source: str
-    examples: Examples
+    model: nn.Module  # its weights at the start
+    loss: Callable[[], Tensor]  # returns the full-batch loss with its graph
+    lower_bound: float  # the lower end f* of the loss, or a number below it
+    source: str  # where that number comes from, one sentence
+    examples: Examples  # what it is trained on
 
 
 def problem(
@@ -90,14 +69,11 @@ def deep_linear(
     lower_bound: float | None = None,
 ) -> Problem:
     """Three matrices, squared error; inputs of full rank, as the statement needs."""
-    examples = examples or linear_teacher(200, 20, 10, seed=0)
-    return problem(
-        BalancedNet(widths, slope=1.0, scale=scale, seed=seed),
-        squared_error,
-        examples,
-        least_squares(examples) if lower_bound is None else lower_bound,
-        "exact: the least-squares optimum, which a deep linear network without bottleneck attains",
-    )
+    examples = examples or data.linear_teacher(200, 20, 10, seed=0)
+    model = networks.BalancedNet(widths, slope=1.0, scale=scale, seed=seed)
+    least = least_squares(examples) if lower_bound is None else lower_bound
+    source = "exact: the least-squares optimum, which a deep linear network without bottleneck "
+    return problem(model, squared_error, examples, least, f"{source}attains")
 
 
 def deep_leaky_relu(
@@ -107,13 +83,10 @@ def deep_leaky_relu(
     slope: float = 0.1,
 ) -> Problem:
     """Matrices with leaky ReLU between them, squared error on digits."""
-    return problem(
-        BalancedNet(widths, slope=slope, scale=1.5, seed=seed),
-        squared_error,
-        examples or one_hot(digits(500)),
-        0.0,
-        "lower bound: a squared error is never negative; L-BFGS comes within 1e-6 of it here",
-    )
+    examples = examples or data.one_hot(data.digits(500))
+    model = networks.BalancedNet(widths, slope=slope, scale=1.5, seed=seed)
+    source = "lower bound: a squared error is never negative; L-BFGS comes within 1e-6 of it here"
+    return problem(model, squared_error, examples, 0.0, source)
 
 
 def two_layer_ce(
@@ -125,30 +98,29 @@ def two_layer_ce(
     lower_bound: float = TWO_LAYER_CE_LOWEST,
 ) -> Problem:
     """Two layers, cross-entropy and L2 on digits."""
-    model = TwoLayerNet(widths, scale=scale, seed=seed)
-    return problem(
-        model, F.cross_entropy, examples or digits(), lower_bound, _SEARCHED, decay=decay
-    )
+    model = networks.TwoLayerNet(widths, scale=scale, seed=seed)
+    return problem(model, F.cross_entropy, examples or data.digits(), lower_bound, _SEARCHED, decay)
 
 
 def two_layer_mse(seed: int) -> Problem:
     """Two layers, squared error and L2 on digits."""
-    model, examples = TwoLayerNet((64, 64, 10), scale=1.0, seed=seed), one_hot(digits())
-    return problem(model, squared_error, examples, TWO_LAYER_MSE_LOWEST, _SEARCHED, decay=0.01)
+    model = networks.TwoLayerNet((64, 64, 10), scale=1.0, seed=seed)
+    examples = data.one_hot(data.digits())
+    return problem(model, squared_error, examples, TWO_LAYER_MSE_LOWEST, _SEARCHED, 0.01)
 
 
 def attention_head(seed: int, windows: Tensor, width: int, decay: float) -> Problem:
     """One head of attention on fixed vectors of bytes, cross-entropy and L2."""
     draw = torch.Generator().manual_seed(seed)
-    examples = unit_vectors(windows, width, draw)
-    model = AttentionHead(width, len(windows.unique()), draw)
+    examples = data.unit_vectors(windows, width, draw)
+    model = networks.AttentionHead(width, len(windows.unique()), draw)
     return problem(model, _next_token, examples, prefix_entropy(windows), _ENTROPY, decay=decay)
 
 
 def one_layer_transformer(seed: int) -> Problem:
     """One layer of attention and one perceptron, cross-entropy on bytes of text."""
-    windows = text_windows(32, 32)
-    model = OneLayerTransformer(256, 32, width=32, heads=4, seed=seed)
+    windows = data.text_windows(32, 32)
+    model = networks.OneLayerTransformer(256, 32, width=32, heads=4, seed=seed)
     examples = Examples(windows[:, :-1], windows[:, 1:].flatten())
     return problem(model, _next_token, examples, prefix_entropy(windows), _ENTROPY)
 
@@ -159,11 +131,12 @@ def _next_token(logits: Tensor, targets: Tensor) -> Tensor:
 
 def digits_vit(seed: int) -> Problem:
     """A vision transformer of two layers, cross-entropy on digits."""
-    examples = digits(256)
-    return problem(
-        vision_transformer(width=32, layers=2, heads=4, seed=seed),
-        lambda output, y: F.cross_entropy(output.logits, y),
-        Examples(examples.x.float().reshape(-1, 1, 8, 8), examples.y),
-        0.0,
-        "lower bound: a cross-entropy is never negative; this network learns every image",
-    )
+    held = data.digits(256)
+    examples = Examples(held.x.float().reshape(-1, 1, 8, 8), held.y)
+    model = networks.vision_transformer(width=32, layers=2, heads=4, seed=seed)
+    source = "lower bound: a cross-entropy is never negative; this network learns every image"
+    return problem(model, _of_logits, examples, 0.0, source)
+
+
+def _of_logits(output: Any, y: Tensor) -> Tensor:
+    return F.cross_entropy(output.logits, y)

@@ -1,13 +1,12 @@
-"""Lower bounds of losses: exact where a formula gives f*, else the lowest loss found."""
+"""Lower bounds of losses by formulas."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from autowarmup.lab.problems.data import Examples
 
@@ -61,30 +60,3 @@ def prefix_entropy(windows: Tensor) -> float:
     for counts in followers.values():
         nats -= sum(count * math.log(count / counts.total()) for count in counts.values())
     return nats / (windows.shape[0] * (windows.shape[1] - 1))
-
-
-def search_lowest(model: nn.Module, loss: Callable[[], Tensor], *, iterations: int) -> float:
-    """Return the loss that L-BFGS reaches from the model's weights, which it changes.
-
-    For a loss that is not convex it is an upper bound of f*, no more. The numbers in
-    `autowarmup.lab.problems.definitions` come from here.
-    """
-    optimizer = torch.optim.LBFGS(
-        model.parameters(),
-        max_iter=iterations,
-        max_eval=2 * iterations,
-        history_size=50,
-        line_search_fn="strong_wolfe",
-        tolerance_grad=1e-10,
-        tolerance_change=1e-14,
-    )
-
-    def evaluate() -> Tensor:
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    optimizer.step(evaluate)  # pyright: ignore[reportArgumentType]
-    with torch.no_grad():
-        return loss().item()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autowarmup.lab.problems.data import CLASSES, SIDE, gaussian
+from autowarmup.lab.problems.data import CLASSES, SIDE, gaussian, not_installed
 
 
 class BalancedNet(nn.Module):
@@ -60,13 +60,7 @@ class TwoLayerNet(nn.Module):
 
 
 class AttentionHead(nn.Module):
-    """Causal attention of one head with one key-query matrix; values turns its mean into logits.
-
-    Args:
-        width: of the vectors that stand for tokens.
-        outputs: logits.
-        draw: of the Gaussian weights, float64.
-    """
+    """Causal attention of one head, one key-query matrix; values turn its mean into logits."""
 
     def __init__(self, width: int, outputs: int, draw: torch.Generator) -> None:
         super().__init__()
@@ -121,25 +115,15 @@ def vision_transformer(*, width: int, layers: int, heads: int, seed: int) -> Any
     try:
         from transformers import ViTConfig, ViTForImageClassification
     except ImportError as error:
-        raise ValueError(
-            "the vision transformer comes from transformers, which is not installed; "
-            "run: pip install 'autowarmup[objects]'"
-        ) from error
+        raise not_installed("the vision transformer comes from transformers") from error
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 2 * width}
+    sizes |= {"num_hidden_layers": layers, "num_attention_heads": heads, "num_labels": CLASSES}
+    config = ViTConfig(
+        image_size=SIDE, patch_size=2, num_channels=1, initializer_range=0.1, **sizes
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ViTForImageClassification(
-            ViTConfig(
-                image_size=SIDE,
-                patch_size=2,
-                num_channels=1,
-                num_labels=CLASSES,  # pyright: ignore[reportCallIssue]
-                hidden_size=width,
-                intermediate_size=2 * width,
-                initializer_range=0.1,
-                num_hidden_layers=layers,
-                num_attention_heads=heads,
-            )
-        )
+        return ViTForImageClassification(config)
 
 
 def _draw_weights(model: nn.Module, *, scale: float, seed: int) -> None:

@@ -27,48 +27,28 @@ from autowarmup.measure.observer import CurvatureObserver
 
 @dataclass(frozen=True)
 class PaperObject:
-    """A training that arXiv 2510.03164 makes a statement about.
+    """A training that arXiv 2510.03164 makes a statement about."""
 
-    Attributes:
-        about: what is trained on what, one sentence.
-        build: returns the problem with weights drawn from a seed.
-        lr: rate of gradient descent, constant.
-        steps: updates of a whole run.
-        every: updates between measurements.
-    """
-
-    about: str
-    build: Callable[[int], Problem]
-    lr: float
-    steps: int
-    every: int
+    about: str  # what is trained on what, one sentence
+    build: Callable[[int], Problem]  # returns the problem with weights drawn from a seed
+    lr: float  # rate of gradient descent, constant
+    steps: int  # updates of a whole run
+    every: int  # updates between measurements
 
 
 @dataclass(frozen=True)
 class ObjectRun:
-    """What a run saw.
+    """What a run saw."""
 
-    Attributes:
-        name: a key of `OBJECTS`.
-        trace: the measured points, with `H` beside what every probe measures.
-        f_star: what was subtracted from the loss.
-        f_star_source: where it comes from, one sentence.
-        about: what was trained on what, one sentence.
-        config: all choices, plain values.
-        norm: the norm of steps; "euclidean".
-        counted: how many parameters were measured.
-        determinism: how two evaluations at the start differed.
-    """
-
-    name: str
-    trace: Trace
-    f_star: float
-    f_star_source: str
-    about: str
-    config: dict[str, Any]
-    norm: str
-    counted: dict[str, Any]
-    determinism: dict[str, float] | None
+    name: str  # a key of `OBJECTS`
+    trace: Trace  # the measured points, with `H` beside what every probe measures
+    f_star: float  # what was subtracted from the loss
+    f_star_source: str  # where it comes from, one sentence
+    about: str  # what was trained on what, one sentence
+    config: dict[str, Any]  # all choices, plain values
+    norm: str  # the norm of steps; "euclidean"
+    counted: dict[str, Any]  # how many parameters were measured
+    determinism: dict[str, float] | None  # how two evaluations at the start differed
 
 
 OBJECTS: dict[str, PaperObject] = {
@@ -115,12 +95,8 @@ def run_object(
 
     The same arguments give the same trace on the same machine.
 
-    Args:
-        name: a key of `OBJECTS`.
-        steps: updates; the object's own number by default.
-        every: updates between measurements; the object's own number by default.
-        seed: draws the initial weights.
-        progress: show a bar on standard error.
+    `steps` are updates, `every` updates between measurements, the object's own by default; `seed`
+    draws the weights.
 
     Raises:
         ValueError: an unknown name, `steps` or `every` below 1, a package that is missing, or a

@@ -18,17 +18,11 @@ from autowarmup.lab.theory.objective import Objective
 
 @dataclass(frozen=True)
 class Finding:
-    """One constant against samples of what it bounds, `measured <= bound` where it is right.
+    """One constant against samples of what it bounds, `measured <= bound` where it is right."""
 
-    Attributes:
-        constant: "law", "mu", "zeta", "radius", "f_star", "gradient" or "Hessian".
-        measured: sampled values, shape (samples, instances).
-        bound: what the constant says of them, same shape.
-    """
-
-    constant: str
-    measured: Floats
-    bound: Floats
+    constant: str  # "law", "mu", "zeta", "radius", "f_star", "gradient" or "Hessian"
+    measured: Floats  # sampled values, shape (samples, instances)
+    bound: Floats  # what the constant says of them, same shape
 
     @property
     def margin(self) -> Floats:

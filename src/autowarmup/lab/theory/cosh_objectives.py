@@ -19,18 +19,12 @@ class CoshPair(Objective):
     The terms have infima `up` and `down` at s and -s; the infimum of the sum lies above their sum
     by S, the `excess`, and the law is (law_1 + law_2).shift(S). Constants added to the terms do not
     matter, which is where the printed rule for sums fails.
-
-    Args:
-        c: heights, shape (instances, 2).
-        h: inverse widths, shape (instances, 2).
-        s: half the distance of the minimisers, shape (instances,).
-        added: the two constants, shape (instances, 2).
     """
 
-    c: Floats
-    h: Floats
-    s: Floats
-    added: Floats
+    c: Floats  # heights, shape (instances, 2)
+    h: Floats  # inverse widths, shape (instances, 2)
+    s: Floats  # half the distance of the minimisers, shape (instances,)
+    added: Floats  # the two constants, shape (instances, 2)
 
     def __post_init__(self) -> None:
         self._centres = np.stack([self.s, -self.s], 1)
@@ -108,16 +102,11 @@ class ProductCosh(Objective):
 
     It is a sum of exponentials of vectors of squared length H1, so its law is (H0, H1); for
     alpha -> 0 no fixed step above 2 / (H0 + H1 gap0) is stable (B.4d).
-
-    Args:
-        H0: curvature at the minimum, shape (instances,).
-        H1: its growth, shape (instances,).
-        share: alpha^2 / H1 in (0, 1), shape (instances,).
     """
 
-    H0: Floats
-    H1: Floats
-    share: Floats
+    H0: Floats  # curvature at the minimum, shape (instances,)
+    H1: Floats  # its growth, shape (instances,)
+    share: Floats  # alpha^2 / H1 in (0, 1), shape (instances,)
 
     def __post_init__(self) -> None:
         squares = np.stack([self.share, 1 - self.share], 1) * self.H1[:, None]

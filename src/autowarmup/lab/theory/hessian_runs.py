@@ -20,27 +20,16 @@ VACUOUS = 100.0
 
 @dataclass(frozen=True)
 class HessianRun:
-    """One run.
+    """One run."""
 
-    Attributes:
-        step: logged ones.
-        loss: at them.
-        gap: loss minus the lower bound of the problem.
-        norm: of the Hessian there.
-        lr: rates used from there on.
-        balance: what was measured of the weights, shape (logged, numbers), maybe none.
-        bound: with the worst balance of the run in its constants: one (H0, H1) for all of it.
-        here: the bound with the balance of each logged step.
-    """
-
-    step: list[int]
-    loss: Floats
-    gap: Floats
-    norm: Floats
-    lr: Floats
-    balance: Floats
-    bound: Bound
-    here: Floats
+    step: list[int]  # logged ones
+    loss: Floats  # at them
+    gap: Floats  # loss minus the lower bound of the problem
+    norm: Floats  # of the Hessian there
+    lr: Floats  # rates used from there on
+    balance: Floats  # what was measured of the weights, shape (logged, numbers), maybe none
+    bound: Bound  # with the worst balance of the run in its constants: one (H0, H1) for all of it
+    here: Floats  # the bound with the balance of each logged step
 
     @property
     def bounds(self) -> Floats:

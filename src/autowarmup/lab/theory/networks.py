@@ -61,18 +61,13 @@ FULL = Size(1797, 32, 64, 256, 32, 32)
 
 @dataclass(frozen=True)
 class Bounded:
-    """A problem and what is stated of its Hessian.
+    """A problem and what is stated of its Hessian."""
 
-    Attributes:
-        problem: the loss to descend.
-        lr: gap -> rate.
-        bound: takes the numbers of `balance` and returns the bound, which grows with each of them.
-        balance: returns what the statement's constants need to know of the weights.
-    """
-
-    problem: Problem
-    lr: Callable[[float], float]
+    problem: Problem  # the loss to descend
+    lr: Callable[[float], float]  # gap -> rate
+    # takes the numbers of `balance` and returns the bound, which grows with each of them
     bound: Callable[..., Bound]
+    # returns what the statement's constants need to know of the weights
     balance: Callable[[], tuple[float, ...]] = tuple
 
 

@@ -17,31 +17,18 @@ from autowarmup.lab.theory.law import Law
 
 
 class Objective(ABC):
-    """What the theorems know of a function; every constant is a number per instance.
+    """What the theorems know of a function; every constant is a number per instance."""
 
-    Attributes:
-        name: what it is called in tables.
-        geometry: norm and axes of a point.
-        shape: of a point.
-        instances: how many functions stand side by side.
-        law: curvature bound K, in the norm of `geometry`.
-        f_star: infimum, shape (instances,).
-        minimiser: shape (instances, *shape).
-        mu: dual norm of the gradient squared >= 2 mu gap; 0 where that fails.
-        zeta: <gradient, x - minimiser> >= zeta gap; 1 star-convex, 0 unknown.
-        convex: whether it is convex.
-    """
-
-    name: str
-    geometry: Geometry
-    shape: tuple[int, ...]
-    instances: int
-    law: Law
-    f_star: Floats
-    minimiser: Floats
-    mu: Floats
-    zeta: Floats
-    convex: bool
+    name: str  # what it is called in tables
+    geometry: Geometry  # norm and axes of a point
+    shape: tuple[int, ...]  # of a point
+    instances: int  # how many functions stand side by side
+    law: Law  # curvature bound K, in the norm of `geometry`
+    f_star: Floats  # infimum, shape (instances,)
+    minimiser: Floats  # shape (instances, *shape)
+    mu: Floats  # dual norm of the gradient squared >= 2 mu gap; 0 where that fails
+    zeta: Floats  # <gradient, x - minimiser> >= zeta gap; 1 star-convex, 0 unknown
+    convex: bool  # whether it is convex
 
     def know(
         self,

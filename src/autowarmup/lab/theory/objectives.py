@@ -19,21 +19,13 @@ from autowarmup.lab.theory.profiles import Profile
 
 @dataclass
 class Radial(Objective):
-    """c psi(h ||x - centre||_2) for a profile psi: the law is law_psi.scale(c).affine(h).
+    """c psi(h ||x - centre||_2) for a profile psi: the law is law_psi.scale(c).affine(h)."""
 
-    Args:
-        profile: psi.
-        c: height, shape (instances,).
-        h: inverse width, shape (instances,).
-        dimension: of a point.
-        centre: the minimiser, shape (instances, dimension); 0 by default.
-    """
-
-    profile: Profile
-    c: Floats
-    h: Floats
-    dimension: int = 3
-    centre: Floats | None = None
+    profile: Profile  # psi
+    c: Floats  # height, shape (instances,)
+    h: Floats  # inverse width, shape (instances,)
+    dimension: int = 3  # of a point
+    centre: Floats | None = None  # the minimiser, shape (instances, dimension); 0 by default
 
     def __post_init__(self) -> None:
         psi, shape = self.profile, (self.dimension,)
@@ -90,18 +82,12 @@ class Ridge(Objective):
 
     Term i has the law law_psi.scale(c_i).affine(||a_i||_*), and all share the minimiser 0, so the
     law is their sum. With a_i the unit vectors it is separable.
-
-    Args:
-        profile: psi.
-        c: heights, shape (instances, n).
-        a: directions, shape (instances, n, *shape), n the number of entries of a point.
-        geometry: the norm.
     """
 
-    profile: Profile
-    c: Floats
-    a: Floats
-    geometry: Geometry
+    profile: Profile  # psi
+    c: Floats  # heights, shape (instances, n)
+    a: Floats  # directions, shape (instances, n, *shape), n the number of entries of a point
+    geometry: Geometry  # the norm
 
     def __post_init__(self) -> None:
         psi, shape, n = self.profile, self.a.shape[2:], self.c.shape[1]

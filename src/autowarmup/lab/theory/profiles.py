@@ -19,29 +19,17 @@ Function = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Profile:
-    """An even function psi of one variable.
+    """An even function psi of one variable."""
 
-    Attributes:
-        name: what it is called.
-        value: z -> psi(z), psi(0) = 0.
-        slope: z -> psi'(z).
-        bend: z -> psi''(z).
-        inverse: s -> a radius of the sublevel set {psi <= s}.
-        law: bound of |psi''| by the value.
-        mu: psi'^2 >= 2 mu psi.
-        zeta: psi'(z) z >= zeta psi(z), 1 for star-convex.
-        convex: whether it is convex.
-    """
-
-    name: str
-    value: Function
-    slope: Function
-    bend: Function
-    inverse: Function
-    law: Law
-    mu: float
-    zeta: float = 1.0
-    convex: bool = True
+    name: str  # what it is called
+    value: Function  # z -> psi(z), psi(0) = 0
+    slope: Function  # z -> psi'(z)
+    bend: Function  # z -> psi''(z)
+    inverse: Function  # s -> a radius of the sublevel set {psi <= s}
+    law: Law  # bound of |psi''| by the value
+    mu: float  # psi'^2 >= 2 mu psi
+    zeta: float = 1.0  # psi'(z) z >= zeta psi(z), 1 for star-convex
+    convex: bool = True  # whether it is convex
 
 
 def _tail(z: Floats) -> Floats:

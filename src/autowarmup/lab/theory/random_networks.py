@@ -30,17 +30,11 @@ LEAK = 0.3
 
 @dataclass(frozen=True)
 class Sample:
-    """Networks side by side.
+    """Networks side by side."""
 
-    Attributes:
-        gap: as the bound counts it, shape (instances,).
-        norm: of the Hessian, shape (instances,).
-        bound: with one entry per instance in its constants.
-    """
-
-    gap: Floats
-    norm: Floats
-    bound: Bound
+    gap: Floats  # as the bound counts it, shape (instances,)
+    norm: Floats  # of the Hessian, shape (instances,)
+    bound: Bound  # with one entry per instance in its constants
 
 
 def deep_linear(rng: Generator, count: int, *, unbalance: float = 1.0) -> Sample:

@@ -27,27 +27,16 @@ _STYLES = {"pass": "green", "caught": "green", "vacuous": "yellow", "fail": "bol
 
 @dataclass
 class Report:
-    """The table and where it comes from.
+    """The table and where it comes from."""
 
-    Attributes:
-        rows: all rows, in the order of `UNITS`.
-        instances: random instances of every family.
-        seed: of all of them.
-        functions: how many random functions that makes.
-        seconds: what it took.
-        command: the command line, where there was one.
-        left_out: what was not checked and why, a sentence; empty where all was.
-        environment: versions and machine.
-    """
-
-    rows: list[Row]
-    instances: int
-    seed: int
-    functions: int
-    seconds: float = 0.0
-    command: str = ""
-    left_out: str = ""
-    environment: dict[str, Any] = field(default_factory=environment)
+    rows: list[Row]  # all rows, in the order of `UNITS`
+    instances: int  # random instances of every family
+    seed: int  # of all of them
+    functions: int  # how many random functions that makes
+    seconds: float = 0.0  # what it took
+    command: str = ""  # the command line, where there was one
+    left_out: str = ""  # what was not checked and why, a sentence; empty where all was
+    environment: dict[str, Any] = field(default_factory=environment)  # versions and machine
 
     @property
     def wrong(self) -> list[Row]:
@@ -93,23 +82,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Line:
-    """One statement over all its objectives.
+    """One statement over all its objectives."""
 
-    Attributes:
-        statement: its number and words.
-        verdict: "pass", "fail" or "vacuous"; of a control, "caught" or "missed".
-        rows: what it stands for, the least margin first.
-        instances: how many were checked.
-        violations: in how many it was violated.
-        silent: in how many it says nothing.
-    """
-
-    statement: str
-    verdict: str
-    rows: Sequence[Row]
-    instances: int
-    violations: int
-    silent: int
+    statement: str  # its number and words
+    verdict: str  # "pass", "fail" or "vacuous"; of a control, "caught" or "missed"
+    rows: Sequence[Row]  # what it stands for, the least margin first
+    instances: int  # how many were checked
+    violations: int  # in how many it was violated
+    silent: int  # in how many it says nothing
 
     @classmethod
     def of(cls, statement: str, control: bool, rows: Sequence[Row]) -> Line:

@@ -38,31 +38,19 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One statement on one kind of objective, in the worst of its instances.
+    """One statement on one kind of objective, in the worst of its instances."""
 
-    Attributes:
-        statement: group and words, e.g. "A.2 count of steps".
-        objective: on what.
-        measured: the measured value in the instance with the least margin.
-        bound: what the statement says of it there.
-        margin: (bound - measured) over the scale of the two, negative where it is violated.
-        verdict: "vacuous" where the statement says nothing in any instance.
-        expected_fail: whether it is a false statement or a wrong constant, which must be caught.
-        instances: how many were checked.
-        violations: in how many the margin was below -1e-9.
-        silent: in how many of them the statement says nothing.
-    """
-
-    statement: str
-    objective: str
-    measured: float
-    bound: float
-    margin: float
-    verdict: Verdict
+    statement: str  # group and words, e.g. "A.2 count of steps".
+    objective: str  # on what
+    measured: float  # the measured value in the instance with the least margin
+    bound: float  # what the statement says of it there
+    margin: float  # (bound - measured) over the scale of the two, negative where it is violated
+    verdict: Verdict  # "vacuous" where the statement says nothing in any instance
+    # whether it is a false statement or a wrong constant, which must be caught
     expected_fail: bool = False
-    instances: int = 1
-    violations: int = 0
-    silent: int = 0
+    instances: int = 1  # how many were checked
+    violations: int = 0  # in how many the margin was below -1e-9
+    silent: int = 0  # in how many of them the statement says nothing
 
     @property
     def as_it_should(self) -> bool:

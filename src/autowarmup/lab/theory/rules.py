@@ -135,18 +135,12 @@ class Armijo:
     Too little is less than half of what the slope promises. The rate is then at least
     min(most, grow * last, shrink * a / K(gap)) and the decrease at least eta a / 2 (A.1). It holds
     the last rate, so that a new one is needed for every run.
-
-    Attributes:
-        most: no rate above it.
-        grow: factor from step to step.
-        shrink: factor of backtracking.
-        trials: values of f that were computed beyond one a step, summed over the run.
     """
 
-    most: Numbers
-    grow: float = 2.0
-    shrink: float = 0.5
-    trials: int = 0
+    most: Numbers  # no rate above it
+    grow: float = 2.0  # factor from step to step
+    shrink: float = 0.5  # factor of backtracking
+    trials: int = 0  # values of f that were computed beyond one a step, summed over the run
     last: Floats | None = field(default=None, repr=False)
 
     def __call__(self, view: View) -> Floats:

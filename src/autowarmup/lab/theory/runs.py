@@ -29,27 +29,23 @@ FAR = 1e100
 class Method:
     """How a step is made.
 
-    Attributes:
-        kind: "lmo" moves by the lmo of the estimate, "gd" by the estimate itself.
-        exact: whether the lmo of the spectral norm is exact, or five steps of Newton-Schulz.
-        momentum: "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g;
-            "nesterov": d = (1 - beta) g + beta m, all with m = beta m_before + (1 - beta) g and
-            m_before = g at the first step.
-        beta: of the average m.
-        beta1: of Lion's direction, <= beta.
-        weight_decay: lambda of the decoupled decay, a number or one per instance.
-        noise: gives xi to add to the gradient g that the method sees; called as noise(rng, g).
-
     Raises:
         ValueError: an unknown kind or momentum, or factors out of range.
     """
 
+    # "lmo" moves by the lmo of the estimate, "gd" by the estimate itself
     kind: Literal["lmo", "gd"] = "lmo"
+    # whether the lmo of the spectral norm is exact, or five steps of Newton-Schulz
     exact: bool = True
+    # "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g; "nesterov": d = (1
+    # - beta) g + beta m, all with m = beta m_before + (1 - beta) g and m_before = g at the first
+    # step
     momentum: Momentum = "none"
-    beta: float = 0.9
-    beta1: float = 0.9
+    beta: float = 0.9  # of the average m
+    beta1: float = 0.9  # of Lion's direction, <= beta
+    # lambda of the decoupled decay, a number or one per instance
     weight_decay: float | Floats = 0.0
+    # gives xi to add to the gradient g that the method sees; called as noise(rng, g)
     noise: Callable[[Generator, Floats], Floats] | None = None
 
     def __post_init__(self) -> None:
@@ -78,29 +74,17 @@ GD = Method("gd")
 
 @dataclass(frozen=True)
 class View:
-    """What a rule may see before a step; every array has one entry per instance.
+    """What a rule may see before a step; every array has one entry per instance."""
 
-    Attributes:
-        objective: the functions.
-        x: where the method stands.
-        gap: f(x) - floor.
-        gradient: the true one.
-        dual: its dual norm.
-        u: the direction against which the step goes.
-        slope: <gradient, u>.
-        length: norm of u.
-        step: index of the step.
-    """
-
-    objective: Objective
-    x: Floats
-    gap: Floats
-    gradient: Floats
-    dual: Floats
-    u: Floats
-    slope: Floats
-    length: Floats
-    step: int
+    objective: Objective  # the functions
+    x: Floats  # where the method stands
+    gap: Floats  # f(x) - floor
+    gradient: Floats  # the true one
+    dual: Floats  # its dual norm
+    u: Floats  # the direction against which the step goes
+    slope: Floats  # <gradient, u>
+    length: Floats  # norm of u
+    step: int  # index of the step
 
 
 Rule = Callable[[View], Floats]
@@ -108,27 +92,16 @@ Rule = Callable[[View], Floats]
 
 @dataclass
 class History:
-    """What happened, step by step; arrays of shape (steps, instances).
+    """What happened, step by step; arrays of shape (steps, instances)."""
 
-    Attributes:
-        gap: before each step and after the last, (steps + 1, instances); inf once it diverged.
-        distance: to the minimiser, same shape as gap.
-        lr: eta of each step.
-        dual: dual norm of the gradient before each step.
-        slope: <gradient, u>.
-        length: norm of u.
-        error: dual norm of d - gradient, 0 without momentum and noise.
-        x: the last points.
-    """
-
-    gap: Floats
-    distance: Floats
-    lr: Floats
-    dual: Floats
-    slope: Floats
-    length: Floats
-    error: Floats
-    x: Floats
+    gap: Floats  # before each step and after the last, (steps + 1, instances); inf once it diverged
+    distance: Floats  # to the minimiser, same shape as gap
+    lr: Floats  # eta of each step
+    dual: Floats  # dual norm of the gradient before each step
+    slope: Floats  # <gradient, u>
+    length: Floats  # norm of u
+    error: Floats  # dual norm of d - gradient, 0 without momentum and noise
+    x: Floats  # the last points
 
     @property
     def steps(self) -> int:

@@ -83,20 +83,13 @@ class DeepLinear(Bound):
 
     Hypotheses: x of full rank (smallest > 0); ||W_i||^L <= kappa ||W_L ... W_1|| for all i, which
     holds with kappa = 1 for balanced weights.
-
-    Attributes:
-        layers: L >= 2; no hidden width below the inputs or outputs, so that P* is attained.
-        moments: of the inputs.
-        best: p = ||P*||.
-        lower_bound: least-squares optimum f*.
-        kappa: see above.
     """
 
-    layers: int
-    moments: Moments
-    best: Numbers
-    lower_bound: Numbers
-    kappa: Numbers = 1.0
+    layers: int  # L >= 2; no hidden width below the inputs or outputs, so that P* is attained
+    moments: Moments  # of the inputs
+    best: Numbers  # p = ||P*||
+    lower_bound: Numbers  # least-squares optimum f*
+    kappa: Numbers = 1.0  # see above
 
     def curvature(self, gap: ArrayLike) -> Any:
         """Return the bound at gaps >= 0."""
@@ -117,22 +110,14 @@ class LeakyReLU(Bound):
 
     Hypotheses: full rank; rho W_1 W_1^T <= W_2^T W_2 + excess (as matrices); ||W_2||^2 <= kappa
     ||W_1||^2. Balanced weights have rho = kappa = 1, excess = 0.
-
-    Attributes:
-        leak: slope of the activation for negative numbers, in (0, 1].
-        moments: of the inputs.
-        targets: sqrt(E ||y||^2).
-        excess: see above.
-        kappa: see above.
-        rho: see above, in (0, 1].
     """
 
-    leak: Numbers
-    moments: Moments
-    targets: Numbers
-    excess: Numbers = 0.0
-    kappa: Numbers = 1.0
-    rho: Numbers = 1.0
+    leak: Numbers  # slope of the activation for negative numbers, in (0, 1]
+    moments: Moments  # of the inputs
+    targets: Numbers  # sqrt(E ||y||^2)
+    excess: Numbers = 0.0  # see above
+    kappa: Numbers = 1.0  # see above
+    rho: Numbers = 1.0  # see above, in (0, 1]
 
     def curvature(self, gap: ArrayLike) -> Any:
         """Return the bound at gaps >= 0."""

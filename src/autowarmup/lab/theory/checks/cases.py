@@ -16,44 +16,28 @@ from autowarmup.lab.theory.runs import History, Method, Rule, run
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate, and what is stated of its steps and of their number.
+    """A rate, and what is stated of its steps and of their number."""
 
-    Attributes:
-        words: of its rows; {} stands for "step" or "count".
-        rule: the rate.
-        step: gaps before the steps -> bound of the gaps after them; None: nothing is stated.
-        count: bound of the steps until the gap is at eps; None: nothing is stated.
-        method: how a step is made.
-    """
-
-    words: str
-    rule: Rule
+    words: str  # of its rows; {} stands for "step" or "count"
+    rule: Rule  # the rate
+    # gaps before the steps -> bound of the gaps after them; None: nothing is stated
     step: Callable[[Floats], Floats] | None = None
+    # bound of the steps until the gap is at eps; None: nothing is stated
     count: Floats | None = None
-    method: Method | None = None
+    method: Method | None = None  # how a step is made
 
 
 @dataclass
 class Case:
-    """Random instances of one family with a first point each.
+    """Random instances of one family with a first point each."""
 
-    Attributes:
-        name: of the family.
-        objective: the instances.
-        x0: first points.
-        gap0: their gaps.
-        R: radius of the sublevel set over zeta.
-        rng: for whatever else is random.
-        floor: what gaps are measured from; by default the infimum.
-    """
-
-    name: str
-    objective: Objective
-    x0: Floats
-    gap0: Floats
-    R: Floats
-    rng: np.random.Generator
-    floor: Floats | None = None
+    name: str  # of the family
+    objective: Objective  # the instances
+    x0: Floats  # first points
+    gap0: Floats  # their gaps
+    R: Floats  # radius of the sublevel set over zeta
+    rng: np.random.Generator  # for whatever else is random
+    floor: Floats | None = None  # what gaps are measured from; by default the infimum
 
     @classmethod
     def draw(cls, name: str, family: Family, rng: np.random.Generator, instances: int) -> Case:

@@ -21,21 +21,14 @@ STEPS, POINTS = 150, 6
 
 
 class Statement(NamedTuple):
-    """One of the four.
+    """One of the four."""
 
-    Attributes:
-        words: first part of its rows.
-        sample: draws small networks.
-        start: builds the one on real data.
-        data: what that is.
-        wrong: constants that are so many times too small are caught by 100 random networks (in
-            each of 60 draws); how large it is says how loose the bound is.
-    """
-
-    words: str
-    sample: Callable[[Generator, int], Sample]
-    start: Callable[[int, Size], Bounded]
-    data: str
+    words: str  # first part of its rows
+    sample: Callable[[Generator, int], Sample]  # draws small networks
+    start: Callable[[int, Size], Bounded]  # builds the one on real data
+    data: str  # what that is
+    # constants that are so many times too small are caught by 100 random networks (in each of 60
+    # draws); how large it is says how loose the bound is
     wrong: float
 
 
