@@ -6,29 +6,12 @@ maximum of it in any norm, so a stated law that is too small somewhere is seen t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.random import Generator
 
 from autowarmup.lab.theory.families import log_uniform
 from autowarmup.lab.theory.geometry import Floats
 from autowarmup.lab.theory.objective import Objective
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One constant against samples of what it bounds, `measured <= bound` where it is right."""
-
-    constant: str  # "law", "mu", "zeta", "radius", "f_star", "gradient" or "Hessian"
-    measured: Floats  # sampled values, shape (samples, instances)
-    bound: Floats  # what the constant says of them, same shape
-
-    @property
-    def margin(self) -> Floats:
-        """(bound - measured) / bound, in the worst sample of each instance."""
-        scale = np.maximum(np.abs(self.bound), 1e-300)
-        return ((self.bound - self.measured) / scale).min(0)
 
 
 def curvature(objective: Objective, x: Floats, rng: Generator, climbs: int = 8) -> Floats:
@@ -46,16 +29,17 @@ def curvature(objective: Objective, x: Floats, rng: Generator, climbs: int = 8) 
 
 def compare_with_samples(
     objective: Objective, rng: Generator, samples: int = 20, gaps: tuple[float, float] = (1e-3, 1e2)
-) -> list[Finding]:
-    """Compare all stated constants with samples per instance, gaps spread over this range."""
-    pairs = []
+) -> dict[str, tuple[Floats, Floats]]:
+    """Return constant -> (what it bounds, the bound), each of shape (samples, instances).
+
+    The first is at most the second where the constant is right; gaps are spread over the range.
+    """
+    found = []
     for _ in range(samples):
         x = objective.start(rng, log_uniform(rng, *gaps, objective.instances))
-        pairs.append(_at(objective, x, rng))
-    return [
-        Finding(name, *(np.array([sample[name][side] for sample in pairs]) for side in (0, 1)))
-        for name in pairs[0]
-    ]
+        found.append(_at(objective, x, rng))
+    both = {name: np.array([sample[name] for sample in found]) for name in found[0]}
+    return {name: (pairs[:, 0], pairs[:, 1]) for name, pairs in both.items()}
 
 
 def _at(objective: Objective, x: Floats, rng: Generator) -> dict[str, tuple[Floats, Floats]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from autowarmup.lab.theory.geometry import Floats, Geometry
+from autowarmup.lab.theory.geometry import Floats, Geometry, bisect
 from autowarmup.lab.theory.law import Law
 from autowarmup.lab.theory.objective import Objective
 
@@ -28,7 +28,8 @@ class CoshPair(Objective):
 
     def __post_init__(self) -> None:
         self._centres = np.stack([self.s, -self.s], 1)
-        best = self._bisect()
+        ends = -self.s[:, None], self.s[:, None]
+        best = bisect(lambda x: self.gradient(x) > 0, *ends, 100)
         least = self.value(best)
         self.excess = np.maximum(least - self.added.sum(1), 0.0)
         self.terms = [Law(1.0, 1.0).scale(self.c[:, i]).affine(self.h[:, i]) for i in range(2)]
@@ -43,14 +44,6 @@ class CoshPair(Objective):
         c, h = (np.exp(rng.uniform(-1.5, 1.5, (instances, 2))) for _ in range(2))
         added = np.broadcast_to([10.0, -10.0], (instances, 2))
         return cls(c, h, rng.uniform(0.1, 1.0, instances), added)
-
-    def _bisect(self) -> Floats:
-        low, high = -self.s[:, None], self.s[:, None].copy()
-        for _ in range(100):
-            middle = (low + high) / 2
-            rising = self.gradient(middle) > 0
-            low, high = np.where(rising, low, middle), np.where(rising, middle, high)
-        return low
 
     def _arguments(self, x: Floats) -> Floats:
         return self.h * (x - self._centres)

@@ -1,4 +1,4 @@
-"""Random instances of every kind of objective: `family("separable tan2, linf")(rng, instances)`.
+"""Random instances of every kind of objective: `FAMILIES[name](rng, instances)`.
 
 Heights and widths are drawn over orders of magnitude, so that no unit is favoured.
 """
@@ -94,14 +94,3 @@ FAMILIES: dict[str, Family] = {
     "quadratic, spectral": quadratic("spectral", (3, 2)),
     "shifted cosh pair, l2": CoshPair.random,
 }
-
-
-def family(name: str) -> Family:
-    """Return one of `FAMILIES`.
-
-    Raises:
-        ValueError: no such family.
-    """
-    if name not in FAMILIES:
-        raise ValueError(f"expected a family among {', '.join(FAMILIES)}, got {name!r}")
-    return FAMILIES[name]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,3 +89,14 @@ class Geometry:
     def expand(self, scalars: Floats) -> Floats:
         """Return one number per point in a shape that multiplies points."""
         return np.reshape(scalars, (*np.shape(scalars), *(1,) * self.ndim))
+
+
+def bisect(
+    above: Callable[[Floats], NDArray[np.bool_]], low: Floats, high: Floats, rounds: int
+) -> Floats:
+    """Return the lower end of the interval, halved so often, at whose upper end `above` holds."""
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        beyond = above(middle)
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    return low

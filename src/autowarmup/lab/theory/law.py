@@ -22,18 +22,9 @@ Numbers = float | Floats
 class Law:
     """Constants of K, each a number or an array of shape (instances,).
 
-    The operations are the closure rules: what is known of the curvature of f carries over to
-
-    * `law.scale(c)`: c f, c > 0;
-    * `law.shift(s)`: the same curvature against a gap that is smaller by s >= 0;
-    * `law.affine(a, s)`: x -> f(A x + b), a = norm of A, s = its infimum - f* (0 if A is onto);
-    * `law_f + law_g`: f + g where both have a common minimiser; `(law_f + law_g).shift(s)` in
-      general, s = inf (f + g) - inf f - inf g >= 0. A constant added to f changes nothing;
-    * `law_f.beside(law_g)`: f(x) + g(y), Euclidean norm; with the larger of the norms of x and y
-      (the product that Muon and Lion use) it is `law_f + law_g`.
-
-    Raises:
-        ValueError: a negative constant, rho <= 1, or two laws with different exponents.
+    The operations are the closure rules (B.5): `law_f + law_g` is the law of f + g where both have
+    a common minimiser, and `(law_f + law_g).shift(s)` in general, s = inf (f + g) - inf f - inf g;
+    with the larger of the norms of x and y it is also that of f(x) + g(y).
 
     Example:
         >>> law = Law(1.0, 2.0) + Law(3.0, 0.5)
@@ -121,7 +112,7 @@ class Law:
         return replace(self, K0=self.K0 + self.K1 * by + K_rho * by**self.rho, K_rho=K_rho)
 
     def affine(self, norm: Numbers, shift: Numbers = 0.0) -> Law:
-        """Return the law of x -> f(A x + b) for the norm of A from the norm of x to that of f."""
+        """Return the law of x -> f(A x + b), `norm` that of A, shift its infimum - f*."""
         law, square = self.shift(shift), np.asarray(norm, dtype=float) ** 2
         return replace(law, K0=law.K0 * square, K1=law.K1 * square, K_rho=law.K_rho * square)
 

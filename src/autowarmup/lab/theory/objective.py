@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.random import Generator
 
-from autowarmup.lab.theory.geometry import Floats, Geometry
+from autowarmup.lab.theory.geometry import Floats, Geometry, bisect
 from autowarmup.lab.theory.law import Law
 
 
@@ -79,11 +79,11 @@ class Objective(ABC):
 
     def along(self, direction: Floats, gap: Floats) -> Floats:
         """Return minimiser + t direction with this gap, t > 0, for a gap that rises along it."""
-        low, high = np.zeros(self.instances), self.radius(gap) * (1 + 1e-9)
-        for _ in range(200):
-            middle = (low + high) / 2
-            with np.errstate(over="ignore"):
-                x = self.minimiser + self.geometry.expand(middle) * direction
-                above = self.gap(x) > gap
-            low, high = np.where(above, low, middle), np.where(above, middle, high)
-        return self.minimiser + self.geometry.expand(low) * direction
+
+        def point(t: Floats) -> Floats:
+            return self.minimiser + self.geometry.expand(t) * direction
+
+        with np.errstate(over="ignore"):
+            end = self.radius(gap) * (1 + 1e-9)
+            t = bisect(lambda t: self.gap(point(t)) > gap, np.zeros(self.instances), end, 200)
+        return point(t)

@@ -40,14 +40,13 @@ UNITS = {
 class Row:
     """One statement on one kind of objective, in the worst of its instances."""
 
-    statement: str  # group and words, e.g. "A.2 count of steps".
+    statement: str  # group and words, e.g. "A.2 count of steps"
     objective: str  # on what
     measured: float  # the measured value in the instance with the least margin
     bound: float  # what the statement says of it there
     margin: float  # (bound - measured) over the scale of the two, negative where it is violated
     verdict: Verdict  # "vacuous" where the statement says nothing in any instance
-    # whether it is a false statement or a wrong constant, which must be caught
-    expected_fail: bool = False
+    expected_fail: bool = False  # a false statement or a wrong constant, which must be caught
     instances: int = 1  # how many were checked
     violations: int = 0  # in how many the margin was below -1e-9
     silent: int = 0  # in how many of them the statement says nothing
@@ -81,15 +80,8 @@ def compare(
 ) -> Row:
     """Compare measured <= bound (or >= with `at_least`) over instances and return the row.
 
-    Args:
-        statement: see `Row`.
-        objective: see `Row`.
-        measured: shape (..., instances); leading axes are steps or samples.
-        bound: broadcasts with it.
-        at_least: whether the bound is a lower one.
-        scale: what a margin is relative to; by default the larger of the two.
-        silent: where the statement says nothing.
-        expected_fail: see `Row`.
+    Both have the shape (..., instances), leading axes are steps or samples. `scale` is what a
+    margin is relative to, by default the larger of the two; `silent` where nothing is stated.
 
     Example:
         >>> row = compare("A.2 count", "toy", np.array([3.0, 5.0]), np.array([4.0, 10.0]))

@@ -6,10 +6,9 @@ and the like are those that the theorem of that name uses; a gap of 0 gives the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
+from autowarmup.lab.theory.geometry import bisect
 from autowarmup.lab.theory.law import Floats, Law, Numbers
 from autowarmup.lab.theory.runs import Rule, View
 
@@ -103,11 +102,7 @@ def exact_length(law: Law, gap: Floats, slope: Floats) -> Floats:
         True
     """
     target = np.maximum(law.primitive(gap) - slope**2 / 2, 0.0)
-    low, high = np.zeros_like(gap), gap.astype(float)
-    for _ in range(70):
-        middle = (low + high) / 2
-        above = law.primitive(middle) > target
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    low = bisect(lambda s: law.primitive(s) > target, np.zeros_like(gap), gap.astype(float), 70)
     # s = m + (gap - m) v^2 takes the root singularity away.
     total = np.zeros_like(gap)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
@@ -128,36 +123,27 @@ def _mean_K(law: Law, m: Floats, s: Floats) -> Floats:
     return mean + law.K_rho * power
 
 
-@dataclass
-class Armijo:
-    """Backtracking on f: from min(most, grow * last rate), times `shrink` while f falls too little.
+def armijo(most: Floats) -> Rule:
+    """Return backtracking: from min(most, twice the last rate), halved while f falls too little.
 
     Too little is less than half of what the slope promises. The rate is then at least
-    min(most, grow * last, shrink * a / K(gap)) and the decrease at least eta a / 2 (A.1). It holds
+    min(most, 2 last, a / (2 K(gap))) and the decrease at least eta a / 2 (A.1). The rule remembers
     the last rate, so that a new one is needed for every run.
     """
+    last: list[Floats] = []
 
-    most: Numbers  # no rate above it
-    grow: float = 2.0  # factor from step to step
-    shrink: float = 0.5  # factor of backtracking
-    trials: int = 0  # values of f that were computed beyond one a step, summed over the run
-    last: Floats | None = field(default=None, repr=False)
-
-    def __call__(self, view: View) -> Floats:
-        """Return the rate of this step."""
+    def rule(view: View) -> Floats:
         objective, here = view.objective, view.objective.value(view.x)
-        lr = np.broadcast_to(np.asarray(self.most, float), view.gap.shape).copy()
-        if self.last is not None:
-            lr = np.minimum(lr, self.grow * self.last)
+        lr = np.minimum(most, 2 * last[-1]) if last else most
         for _ in range(200):
             with np.errstate(over="ignore", invalid="ignore"):
                 there = objective.value(view.x - objective.geometry.expand(lr) * view.u)
-            self.trials += 1
             # Near the minimum the decrease drowns in the rounding of f.
-            rounding = 4e-16 * np.abs(here)
-            bad = ~(there <= here - 0.5 * lr * view.slope + rounding)
+            bad = ~(there <= here - 0.5 * lr * view.slope + 4e-16 * np.abs(here))
             if not bad.any():
                 break
-            lr = np.where(bad, self.shrink * lr, lr)
-        self.last = lr
+            lr = np.where(bad, 0.5 * lr, lr)
+        last.append(lr)
         return lr
+
+    return rule

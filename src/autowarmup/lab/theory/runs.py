@@ -27,26 +27,19 @@ FAR = 1e100
 
 @dataclass(frozen=True)
 class Method:
-    """How a step is made.
+    """How a step is made: by the lmo of the gradient estimate d ("lmo") or by d itself ("gd").
 
-    Raises:
-        ValueError: an unknown kind or momentum, or factors out of range.
+    "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g; "nesterov":
+    d = (1 - beta) g + beta m; m = beta m_before + (1 - beta) g, m_before = g at the first step.
     """
 
-    # "lmo" moves by the lmo of the estimate, "gd" by the estimate itself
     kind: Literal["lmo", "gd"] = "lmo"
-    # whether the lmo of the spectral norm is exact, or five steps of Newton-Schulz
-    exact: bool = True
-    # "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g; "nesterov": d = (1
-    # - beta) g + beta m, all with m = beta m_before + (1 - beta) g and m_before = g at the first
-    # step
+    exact: bool = True  # the lmo of the spectral norm, or five steps of Newton-Schulz
     momentum: Momentum = "none"
     beta: float = 0.9  # of the average m
     beta1: float = 0.9  # of Lion's direction, <= beta
-    # lambda of the decoupled decay, a number or one per instance
-    weight_decay: float | Floats = 0.0
-    # gives xi to add to the gradient g that the method sees; called as noise(rng, g)
-    noise: Callable[[Generator, Floats], Floats] | None = None
+    weight_decay: float | Floats = 0.0  # decoupled
+    noise: Callable[[Generator, Floats], Floats] | None = None  # (rng, g) -> what is added to g
 
     def __post_init__(self) -> None:
         if self.kind not in ("lmo", "gd"):
@@ -125,20 +118,17 @@ def run(
     floor: Floats | None = None,
     rng: Generator | None = None,
 ) -> History:
-    """Run one method with one rule on every instance.
+    """Run one method with one rule on every instance, by default the plain exact lmo method.
 
     Args:
         objective: the functions.
         x0: first points, shape (instances, *shape).
         rule: gives eta, shape (instances,).
-        method: how a step is made; by default the plain exact lmo method.
+        method: how a step is made.
         steps: at most so many.
         until: stop when every gap is at or below it.
         floor: what the gap is measured from, by default f_star (a constrained minimum for A.4).
         rng: randomness of the noise.
-
-    Raises:
-        ValueError: points of another shape, or noise without an rng.
     """
     method = method or Method()
     expected = (objective.instances, *objective.shape)

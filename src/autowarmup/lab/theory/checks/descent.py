@@ -25,10 +25,10 @@ _CONSTANTS = {
 
 def constants(case: Case) -> Iterator[Row]:
     """Compare everything that the objective states with dense samples."""
-    for found in compare_with_samples(case.objective, case.rng, samples=6):
-        statement = _CONSTANTS.get(found.constant, "zoo: infimum, gradient, Hessian")
-        scale = np.abs(found.bound) + 1e-12
-        yield case.row(statement, found.measured, found.bound, scale=scale)
+    found = compare_with_samples(case.objective, case.rng, samples=6)
+    for constant, (measured, bound) in found.items():
+        statement = _CONSTANTS.get(constant, "zoo: infimum, gradient, Hessian")
+        yield case.row(statement, measured, bound, scale=np.abs(bound) + 1e-12)
 
 
 def single_steps(case: Case) -> Iterator[Row]:
@@ -72,7 +72,7 @@ def _around(case: Case, x: Floats, gap: Floats, gradient: Floats, law: Law) -> I
 def searched_and_inexact(case: Case) -> Iterator[Row]:
     """A.1 with Armijo's rule, with Newton-Schulz in place of the polar factor, with momentum."""
     law, most = case.objective.law, 10 * case.objective.radius(case.gap0)
-    history = case.run(rules.Armijo(most), case.gap0 / 10, 60)
+    history = case.run(rules.armijo(most), case.gap0 / 10, 60)
     last = np.concatenate([np.broadcast_to(most, (1, len(most))), 2 * history.lr[:-1]])
     least = np.minimum(np.minimum(most, last), 0.5 * history.slope / law.K(history.gap[:-1]))
     yield case.row("A.1 Armijo never backtracks too far", history.lr, least, at_least=True)
