@@ -14,7 +14,7 @@ from autowarmup.lab.report import style
 from autowarmup.lab.theory.checks import networks as checks
 from autowarmup.lab.theory.hessian_runs import TOLERANCE, VACUOUS, HessianRun
 from autowarmup.lab.theory.law import Floats
-from autowarmup.lab.theory.networks import DECAY, FULL, LEAK, RHO, Size
+from autowarmup.lab.theory.networks import DECAY, LEAK, RHO, Size
 from autowarmup.lab.theory.rows import merge
 from studies.theory import record
 from studies.theory.record import Json
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMAT = "autowarmup-neural-1"
+FULL = Size(1797, 32, 64, 256, 32, 32)
 
 _BATCH = 250
 LABELS = {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from autowarmup.lab.theory import rules
-from autowarmup.lab.theory.bounds import fixed, gd
+from autowarmup.lab.theory.bounds import gd
 from autowarmup.lab.theory.geometry import Floats
 from autowarmup.lab.theory.law import Law
 from autowarmup.lab.theory.runs import Rule
@@ -110,14 +110,14 @@ def bounds(gap0: Floats, levels: Sequence[float], kappa: float) -> dict[str, Any
     no fixed step is stable in the plane as mu -> 0 (B.4d).
     """
     eps, mu = accuracies(gap0, levels), 1 / kappa
-    edge = fixed.stable_in_the_plane(1.0, 1.0, gap0)
+    edge = gd.stable_in_the_plane(1.0, 1.0, gap0)
     found = {
         "upper_warmup": gd.pl_count(CLASS, mu, gap0, eps),
         "upper_warmup_published": gd.pl_count(CLASS, mu, gap0, eps, 10, 20),
         "upper_fixed": gd.pl_fixed_count(CLASS, mu, gap0, eps),
-        "lower_fixed": fixed.lower_bound_pl(1.0, gap0, mu, gap0, eps),
+        "lower_fixed": gd.lower_bound_pl(1.0, gap0, mu, gap0, eps),
         "plane": quadratic_count(edge, gap0, eps, kappa),
-        "largest_stable": fixed.largest_stable(1.0, gap0) * (1 + gap0),
+        "largest_stable": gd.largest_stable(1.0, gap0) * (1 + gap0),
     }
     return {name: values.tolist() for name, values in found.items()}
 
@@ -133,9 +133,9 @@ def proved_advantage(z: float, kappa: float) -> dict[str, Any]:
 def one_function(gap0: Floats, levels: Sequence[float]) -> dict[str, Any]:
     """Return the counts on f_c alone, shape (levels, z): warm-up, and the fixed step made for it.
 
-    x0 / f_c'(x0), half of `fixed.largest_stable`, ends at the minimum after one step.
+    x0 / f_c'(x0), half of `gd.largest_stable`, ends at the minimum after one step.
     """
-    made = fixed.largest_stable(1.0, gap0) / 2
+    made = gd.largest_stable(1.0, gap0) / 2
     return {
         "function": "f_c",
         "warmup": _whole(_counts(extremal(1), gap0, levels).max(-1)),

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autowarmup.lab.theory import rules
-from autowarmup.lab.theory.bounds import fixed, gd, lmo, momentum
+from autowarmup.lab.theory.bounds import gd, lmo, momentum
 from autowarmup.lab.theory.checks import descent, laws, noise, rates
 from autowarmup.lab.theory.checks.cases import Case
 from autowarmup.lab.theory.checks.fixed_steps import fixed_steps
@@ -93,7 +93,7 @@ COUNTS = {
     "B.2 fixed": lambda law, gap0, eps: gd.pl_fixed_count(law, 0.1, gap0, eps),
     "B.3": lambda law, gap0, eps: gd.aiming_count(law, 1.0, 1.5, gap0, eps),
     "B.3 unit": lambda law, gap0, eps: gd.aiming_count_unit(law, 1.5, gap0, eps),
-    "B.4b": lambda law, gap0, eps: fixed.lower_bound_pl(
+    "B.4b": lambda law, gap0, eps: gd.lower_bound_pl(
         law.K0, law.K1 * gap0 / law.K0, 0.001, gap0, eps
     ),
 }
@@ -120,10 +120,10 @@ def test_the_gd_count_is_the_pl_count_without_the_power(K0, K1, mu, gap0, share)
 
 @given(positive, st.floats(1e-6, 1e6))
 def test_the_largest_stable_step_lies_between_its_limits(H0, z):
-    eta = fixed.largest_stable(H0, z)
+    eta = gd.largest_stable(H0, z)
     assert eta <= 2 / H0 * (1 + 1e-12)
     # The plane allows less, by the logarithm.
-    assert eta >= fixed.stable_in_the_plane(H0, H0, z) * (1 - 1e-12)
+    assert eta >= gd.stable_in_the_plane(H0, H0, z) * (1 - 1e-12)
 
 
 @given(positive, positive, positive, positive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autowarmup.lab.theory.bounds import fixed, gd
+from autowarmup.lab.theory.bounds import gd
 from autowarmup.lab.theory.checks import counterexamples as found
 from autowarmup.lab.theory.checks.controls import CONTROLS, wrong_constants
 from autowarmup.lab.theory.law import Law
@@ -44,7 +44,7 @@ def test_fixed_step_lower_bound_is_minimax_and_not_for_one_function():
     printed, control = check(found.fixed_step_lower_bound())
     assert printed.measured == control.measured == 1
     assert printed.bound > 8
-    assert 2 * fixed.largest_stable(2.0, 0.55) == pytest.approx(1.70, abs=5e-3)
+    assert 2 * gd.largest_stable(2.0, 0.55) == pytest.approx(1.70, abs=5e-3)
 
 
 def test_pl_bound_is_negative_for_a_large_eps():

@@ -21,15 +21,7 @@ from autowarmup.lab.problems.data import Examples, one_hot, principal_components
 from autowarmup.lab.problems.definitions import Problem
 from autowarmup.lab.problems.lower_bounds import least_squares
 from autowarmup.lab.problems.networks import BalancedNet, orthonormal
-from autowarmup.lab.theory.bounds.networks import (
-    Attention,
-    Bound,
-    DeepLinear,
-    LeakyReLU,
-    Line,
-    Moments,
-    TwoLayers,
-)
+from autowarmup.lab.theory.bounds import networks as bounds
 from autowarmup.lab.theory.law import Floats
 from autowarmup.lab.theory.random_networks import exact_hessians
 
@@ -55,9 +47,6 @@ class Size(NamedTuple):
 QUICK = Size(200, 10, 10, 16, 12, 10)
 """For the table."""
 
-FULL = Size(1797, 32, 64, 256, 32, 32)
-"""For the committed study."""
-
 
 @dataclass(frozen=True)
 class Bounded:
@@ -66,7 +55,7 @@ class Bounded:
     problem: Problem  # the loss to descend
     lr: Callable[[float], float]  # gap -> rate
     # takes the numbers of `balance` and returns the bound, which grows with each of them
-    bound: Callable[..., Bound]
+    bound: Callable[..., bounds.Bound]
     # returns what the statement's constants need to know of the weights
     balance: Callable[[], tuple[float, ...]] = tuple
 
@@ -117,13 +106,13 @@ def _linear(problem: Problem, lr: Callable[[float], float]) -> Bounded:
     return Bounded(problem, lr, _linear_bound(problem), kappa)
 
 
-def _linear_bound(problem: Problem) -> Callable[[float], DeepLinear]:
+def _linear_bound(problem: Problem) -> Callable[[float], bounds.DeepLinear]:
     x, y = problem.examples.x.numpy(), problem.examples.y.numpy()
     values = np.linalg.eigvalsh(x.T @ x / len(x))
-    moments = Moments(values[-1], values[values > 1e-9][0], values.sum())
+    moments = bounds.Moments(values[-1], values[values > 1e-9][0], values.sum())
     best = float(np.linalg.norm(np.linalg.pinv(x) @ y, 2))  # the least-norm solution
     layers = len(_layers(problem))
-    return lambda kappa: DeepLinear(layers, moments, best, problem.lower_bound, kappa)
+    return lambda kappa: bounds.DeepLinear(layers, moments, best, problem.lower_bound, kappa)
 
 
 def leaky_relu(seed: int, size: Size) -> Bounded:
@@ -131,7 +120,7 @@ def leaky_relu(seed: int, size: Size) -> Bounded:
     examples = one_hot(principal_components(size.components, size.images))
     widths = (size.components, 10, 10)
     problem = definitions.deep_leaky_relu(seed, examples, widths, slope=LEAK)
-    moments = Moments.of(examples.x.numpy())
+    moments = bounds.Moments.of(examples.x.numpy())
 
     def balance() -> tuple[float, float]:
         first, second = _layers(problem)
@@ -139,8 +128,8 @@ def leaky_relu(seed: int, size: Size) -> Bounded:
         excess = max(torch.linalg.eigvalsh(short)[-1].item(), 0.0)
         return excess, (_norm(second) / _norm(first)) ** 2
 
-    def bound(excess: float, kappa: float) -> LeakyReLU:
-        return LeakyReLU(LEAK, moments, 1.0, excess, kappa, RHO)
+    def bound(excess: float, kappa: float) -> bounds.LeakyReLU:
+        return bounds.LeakyReLU(LEAK, moments, 1.0, excess, kappa, RHO)
 
     return Bounded(problem, lambda _: 0.02, bound, balance)
 
@@ -150,7 +139,7 @@ def two_layers(seed: int, size: Size) -> Bounded:
     examples = principal_components(size.components, size.images)
     widths = (size.components, size.hidden, 10)
     problem = definitions.two_layer_ce(seed, examples, widths, 2.0, DECAY, lower_bound=0.0)
-    bound = TwoLayers(Moments.of(F.pad(examples.x, (0, 1), value=1.0).numpy()), DECAY)
+    bound = bounds.TwoLayers(bounds.Moments.of(F.pad(examples.x, (0, 1), value=1.0).numpy()), DECAY)
     return Bounded(problem, lambda _: 0.3, lambda: bound)
 
 
@@ -158,7 +147,7 @@ def attention(seed: int, size: Size) -> Bounded:
     """One head of attention on bytes of text, cross-entropy and L2."""
     windows = text_windows(size.windows, size.length)
     problem = definitions.attention_head(seed, windows, size.width, DECAY)
-    return Bounded(problem, lambda _: 1.0, lambda: Attention(1.0, DECAY))
+    return Bounded(problem, lambda _: 1.0, lambda: bounds.Attention(1.0, DECAY))
 
 
 class Toy:
@@ -203,7 +192,7 @@ class Toy:
         torch.nn.utils.vector_to_parameters(torch.tensor(cls.best), net.parameters())
         lowest = found.loss().item()
         torch.nn.utils.vector_to_parameters(torch.tensor(start), net.parameters())
-        bound = Line(cls.C0 + cls.C1 * lowest, cls.C1)
+        bound = bounds.Line(cls.C0 + cls.C1 * lowest, cls.C1)
         return Bounded(replace(found, lower_bound=lowest), lambda _: 0.02, lambda: bound)
 
 

@@ -13,14 +13,7 @@ from torch.nn import functional as F
 
 from autowarmup.lab.problems.lower_bounds import squared_error
 from autowarmup.lab.problems.networks import AttentionHead, BalancedNet, TwoLayerNet
-from autowarmup.lab.theory.bounds.networks import (
-    Attention,
-    Bound,
-    DeepLinear,
-    LeakyReLU,
-    Moments,
-    TwoLayers,
-)
+from autowarmup.lab.theory.bounds import networks as bounds
 from autowarmup.lab.theory.families import log_uniform
 from autowarmup.lab.theory.law import Floats
 
@@ -34,7 +27,7 @@ class Sample:
 
     gap: Floats  # as the bound counts it, shape (instances,)
     norm: Floats  # of the Hessian, shape (instances,)
-    bound: Bound  # with one entry per instance in its constants
+    bound: bounds.Bound  # with one entry per instance in its constants
 
 
 def deep_linear(rng: Generator, count: int, *, unbalance: float = 1.0) -> Sample:
@@ -47,7 +40,7 @@ def deep_linear(rng: Generator, count: int, *, unbalance: float = 1.0) -> Sample
     f_star = _half_mean_square(x @ best - y)
     net = BalancedNet(widths, slope=1.0, scale=1.0, seed=0)
     value, norm = exact_hessians(net, squared_error, weights, x, y)
-    bound = DeepLinear(3, Moments.of(x), np.linalg.norm(best, 2, axis=(1, 2)), f_star)
+    bound = bounds.DeepLinear(3, bounds.Moments.of(x), np.linalg.norm(best, 2, axis=(1, 2)), f_star)
     return Sample(np.maximum(value - f_star, 0.0), norm, bound)
 
 
@@ -62,7 +55,7 @@ def leaky_relu(rng: Generator, count: int, *, opposed: bool = False) -> Sample:
         weights[1] = 10 * weights[1] * np.array([1.0, -1.0, 1.0, -1.0])
     net = BalancedNet(widths, slope=LEAK, scale=1.0, seed=0)
     value, norm = exact_hessians(net, squared_error, weights, x, y)
-    bound = LeakyReLU(LEAK, Moments.of(x), np.sqrt(2 * _half_mean_square(y)))
+    bound = bounds.LeakyReLU(LEAK, bounds.Moments.of(x), np.sqrt(2 * _half_mean_square(y)))
     return Sample(value, norm, bound)
 
 
@@ -77,7 +70,7 @@ def two_layers(rng: Generator, count: int) -> Sample:
     weights = [first[..., :-1], first[..., -1], second[..., :-1], second[..., -1]]
     value, norm = exact_hessians(net, F.cross_entropy, weights, x, labels, decay)
     wide = np.concatenate([x, np.ones((count, EXAMPLES, 1))], 2)
-    return Sample(value, norm, TwoLayers(Moments.of(wide), decay))
+    return Sample(value, norm, bounds.TwoLayers(bounds.Moments.of(wide), decay))
 
 
 def attention(rng: Generator, count: int) -> Sample:
@@ -94,7 +87,7 @@ def attention(rng: Generator, count: int) -> Sample:
 
     net = AttentionHead(INPUTS, OUTPUTS, torch.Generator())
     value, norm = exact_hessians(net, error, [key_query, values], x, labels, decay)
-    return Sample(value, norm, Attention(radius, decay))
+    return Sample(value, norm, bounds.Attention(radius, decay))
 
 
 def _labels_and_size(rng: Generator, count: int) -> tuple[np.ndarray, Floats]:

@@ -48,25 +48,13 @@ class Case:
         zeta = np.where(objective.zeta > 0, objective.zeta, np.nan)
         return cls(name, objective, x0, gap0, objective.radius(gap0) * (1 + 1e-12) / zeta, rng)
 
-    @property
-    def star(self) -> bool:
-        """Whether the instances are star-convex up to some zeta > 0."""
-        return bool(np.all(self.objective.zeta > 0))
-
-    @property
-    def star_convex(self) -> bool:
-        """Whether the instances are star-convex."""
-        return bool(np.all(self.objective.zeta == 1))
-
-    @property
-    def pl(self) -> bool:
-        """Whether the instances have PL."""
-        return bool(np.all(self.objective.mu > 0))
-
-    @property
-    def h0h1(self) -> bool:
-        """Whether (H0, H1) statements speak of the family: Euclidean norm, K_rho = 0."""
-        return self.objective.geometry.name == "l2" and not np.any(self.objective.law.K_rho)
+    def __post_init__(self) -> None:
+        f = self.objective
+        self.star = bool(np.all(f.zeta > 0))  # star-convex up to some zeta
+        self.star_convex = bool(np.all(f.zeta == 1))
+        self.pl = bool(np.all(f.mu > 0))
+        # Whether (H0, H1) statements speak of the family.
+        self.h0h1 = f.geometry.name == "l2" and not np.any(f.law.K_rho)
 
     def run(
         self, rule: Rule, eps: Floats | float, steps: int, method: Method | None = None

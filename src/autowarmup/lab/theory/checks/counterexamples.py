@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from autowarmup.lab.problems.networks import BalancedNet
 from autowarmup.lab.theory import profiles, rules
-from autowarmup.lab.theory.bounds import fixed, gd, lmo, momentum
+from autowarmup.lab.theory.bounds import gd, lmo, momentum
 from autowarmup.lab.theory.cosh_objectives import CoshPair
 from autowarmup.lab.theory.law import Floats, Law
 from autowarmup.lab.theory.networks import Toy
@@ -118,8 +118,8 @@ def fixed_step_lower_bound() -> list[Row]:
     lr = x0[0, 0] / f.gradient(x0)[0, 0]
     count = run(f, x0, rules.fixed(lr), method=GD, steps=5, until=eps).count(eps)
     # ln(gap0/eps) / (2 mu eta_1): -ln(1 - x) was replaced by x, which is smaller.
-    wrong = np.log(gap0 / eps) / (2 * 2.0 * fixed.largest_stable(2.0, gap0 / 2))
-    right = fixed.lower_bound_pl(2.0, gap0 / 2, 2.0, gap0, eps)
+    wrong = np.log(gap0 / eps) / (2 * 2.0 * gd.largest_stable(2.0, gap0 / 2))
+    right = gd.lower_bound_pl(2.0, gap0 / 2, 2.0, gap0, eps)
     words = "printed: fixed-step lower bound per function"
     return pair(
         "core and tail, loss 1.1", words, (count, wrong), f"{words}, minimax", (count, right),

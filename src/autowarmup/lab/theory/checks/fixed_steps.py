@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from autowarmup.lab.theory import profiles, rules
-from autowarmup.lab.theory.bounds import fixed
+from autowarmup.lab.theory.bounds import gd
 from autowarmup.lab.theory.cosh_objectives import ProductCosh
 from autowarmup.lab.theory.families import log_uniform
 from autowarmup.lab.theory.law import Floats
@@ -21,7 +21,7 @@ def fixed_steps(rng: Generator, instances: int) -> Iterator[Row]:
     """B.4: what is stable in one dimension and in the plane, and the minimax lower bounds."""
     H0, H1 = (log_uniform(rng, 0.1, 10, instances) for _ in range(2))
     z = log_uniform(rng, 0.1, 100, instances)
-    gap0, eta = z * H0 / H1, fixed.largest_stable(H0, z)
+    gap0, eta = z * H0 / H1, gd.largest_stable(H0, z)
     for profile in (profiles.COSH, profiles.CORE_TAIL, profiles.HUBER, profiles.SQUARE):
         # A member of the class: any H0' <= H0, H1' <= H1.
         curve, growth = H0 * rng.uniform(0.05, 1, instances), H1 * rng.uniform(0.05, 1, instances)
@@ -49,7 +49,7 @@ def _plane(H0: Floats, H1: Floats, gap0: Floats) -> Row:
     witness = ProductCosh(H0, H1, np.full(len(H0), 1e-7))
     first = 2 * np.arcsinh(np.sqrt(gap0 * H1 / H0 / 2)) / witness.rates[:, 0]
     x0 = np.stack([first, 1e-3 / witness.rates[:, 1]], 1)
-    lr = 1.05 * fixed.stable_in_the_plane(H0, H1, gap0)
+    lr = 1.05 * gd.stable_in_the_plane(H0, H1, gap0)
     top = run(witness, x0, rules.fixed(lr), method=GD, steps=400).gap.max(0)
     words = "B.4d nothing above 2 / (H0 + H1 gap0) is stable, d = 2"
     return compare(words, "product cosh, share -> 0", top, 1.05 * gap0, at_least=True)
@@ -58,7 +58,7 @@ def _plane(H0: Floats, H1: Floats, gap0: Floats) -> Row:
 def _minimax_pl(rng: Generator, H0: Floats, z: Floats, gap0: Floats, eta: Floats) -> Row:
     """B.4b: the least over eta of the larger count on the two witnesses, by running them."""
     mu, eps = H0 * log_uniform(rng, 1e-2, 0.3, len(H0)), gap0 / log_uniform(rng, 2, 1e3, len(H0))
-    bound = fixed.lower_bound_pl(H0, z, mu, gap0, eps)
+    bound = gd.lower_bound_pl(H0, z, mu, gap0, eps)
     best, steps = np.full(len(H0), np.inf), 2_000
     slow = Radial(profiles.SQUARE, mu, np.ones(len(H0)), 1)
     for share in (0.3, 0.7, 0.999, 1.0):
@@ -84,11 +84,11 @@ def _minimax_convex(
     reach = 2 * np.arcsinh(np.sqrt(z / 2)) / np.sqrt(H1)
     D = reach * rng.uniform(1, 3, len(H0))
     eps = np.minimum(gap0 / 2, H0 * D**2 / 8) * log_uniform(rng, 0.05, 1, len(H0))
-    slope = fixed.huber_slope(H0, D, eps)
+    slope = gd.huber_slope(H0, D, eps)
     slow = Radial(profiles.HUBER, slope**2 / H0, H0 / slope, 1)
     history = run(slow, D[:, None], rules.fixed(eta), method=GD, steps=1500, until=eps)
     count = history.count(eps).astype(float)
-    bound = fixed.lower_bound_convex(H0, z, D, eps)
+    bound = gd.lower_bound_convex(H0, z, D, eps)
     measured = np.where(count < 0, 1500.0, count)
     silent = (count < 0) & (bound > 1500)
     words = "B.4c minimax lower bound, convex"
