@@ -290,25 +290,18 @@ def theory(
     seed: int = 0,
     json: bool = False,
     out: Path | None = None,
-    figures: bool = False,
 ) -> int:
     """Check every theorem of both papers on functions of which everything is known.
 
     Seconds. The exit code is 1 where a statement is violated, or where a false one is not caught.
-    With --figures it draws, in its place, warm-up against fixed steps and the rate of the theorem
-    in three norms; one to two minutes.
 
     Args:
         instances: random functions of each kind; 600 make more than 10,000.
         seed: the same seed gives the same numbers.
         json: print one JSON object for machines.
         out: also write OUT/theory.json and OUT/theory.html.
-        figures: write OUT/separation.json, OUT/picture.json and OUT/figures; needs --out.
     """
-    if figures:
-        return _theory_figures(seed, out)
-    from autowarmup.lab.theory.page import write_page
-    from autowarmup.lab.theory.terminal import print_report
+    from autowarmup.lab.theory.report import print_report
     from autowarmup.lab.theory.verify import verify
 
     report = verify(instances, seed, command=_command())
@@ -317,19 +310,9 @@ def theory(
     else:
         print_report(report)
     if out is not None:
-        page = write_page(out, report)
+        page = report.write(out)
         print(f"Open {page} in a browser.", file=sys.stderr if json else sys.stdout)
     return 1 if report.wrong else 0
-
-
-def _theory_figures(seed: int, out: Path | None) -> int:
-    if out is None:
-        raise ValueError("expected a folder for the figures (--out DIR), got none")
-    from autowarmup.lab.theory.figures import write_figures
-
-    for path in write_figures(out, seed, command=_command()):
-        print(path)
-    return 0
 
 
 def _to_json(values: dict[str, Any]) -> str:
