@@ -6,10 +6,14 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from autowarmup.lab.bench.labels import rule_name
+from autowarmup.lab.bench.names import TUNED_ONCE, rule_name
+from autowarmup.lab.bench.regret import ONE_SEED
 from autowarmup.lab.report.numbers import percent
 
 Json = Mapping[str, Any]
+
+FEW = 6
+"""Most set-ups that are looked at one by one."""
 
 
 def headline(summary: Json) -> str:
@@ -34,6 +38,15 @@ def headline(summary: Json) -> str:
     return text + "."
 
 
+def ranked(summary: Json) -> list[tuple[str, Json]]:
+    """Return every rule and what hand tuning on one seed brings, the lowest mean regret first."""
+    lines = [*summary["rules"].items(), (TUNED_ONCE, summary["hand_tuned_cross_validated"])]
+    return sorted(
+        ((rule, line) for rule, line in lines if line["tried_setups"]),
+        key=lambda item: (item[1]["mean_regret"] is None, item[1]["mean_regret"] or 0.0),
+    )
+
+
 def sentences(summary: Json) -> list[str]:
     """Return what else a reader must know: other baselines, the noise, what is missing."""
     return [
@@ -42,6 +55,7 @@ def sentences(summary: Json) -> list[str]:
             _best_length(summary),
             _tuned_once(summary),
             _outcomes(summary),
+            _each(summary),
             _noise(summary),
             _divergences(summary),
             _gaps(summary),
@@ -84,16 +98,25 @@ def _outcomes(summary: Json) -> str:
     line = summary["rules"].get(summary["default_rule"])
     if line is None or line["win_or_tie_share"] is None:
         return ""
+    noise = any(setup["seed_noise"] is not None for setup in summary["setups"])
+    within = "the seed noise" if noise else f"{100 * ONE_SEED:g} %"
     return (
-        f"Set-up by set-up the default won {line['wins']}, tied {line['ties']} (within the seed "
-        f"noise) and lost {line['losses']}."
+        f"Set-up by set-up the default won {line['wins']}, tied {line['ties']} (within {within}) "
+        f"and lost {line['losses']}."
     )
+
+
+def _each(summary: Json) -> str:
+    """Return the regret of the default in each of a few set-ups."""
+    regrets = {s["label"]: s["regrets"].get(summary["default_rule"]) for s in summary["setups"]}
+    known = [f"{label} {percent(value)}" for label, value in regrets.items() if value is not None]
+    return f"Its regret: {'; '.join(known)}." if known and len(regrets) <= FEW else ""
 
 
 def _noise(summary: Json) -> str:
     known = [s["seed_noise"] for s in summary["setups"] if s["seed_noise"] is not None]
     if not known:
-        return "No set-up has two seeds, so no difference can be told from chance."
+        return "No set-up has two seeds, so no small difference can be told from chance."
     return (
         "The standard error of a difference of two rules in one set-up is "
         f"{percent(statistics.median(known), 2).lstrip('+')} in the median and "

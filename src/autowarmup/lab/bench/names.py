@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autowarmup.lab.bench.plan import MULTIPLES
-from autowarmup.lab.bench.rates import BEST
-from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.report.words import optimizer_name
+from autowarmup.lab.bench.sets import MULTIPLES
+from autowarmup.lab.bench.setups import BEST, SIZES, Setup
+from autowarmup.lab.report import style
+from autowarmup.lab.report.words import optimizer_name, rule_name
+
+__all__ = ["optimizer_name", "rule_name"]
 
 COLUMNS = ("core 2500", "600 steps", "larger model", "larger batch")
 """The parts of the core set that differ in more than the optimizer and its rate."""
@@ -18,21 +20,40 @@ COLUMNS = ("core 2500", "600 steps", "larger model", "larger batch")
 TUNED_ONCE = "hand-tuned on one seed"
 """Name of the length that hand tuning chooses on one seed, judged on the others."""
 
-KINDS = {"fixed": "hand-tuned", "published": "published", "candidate": "this project"}
+KINDS = {"fixed": "hand-tuned", "literature": "published", "own": "ours"}
 """Kinds of rules in words."""
+
+_COLOURS = {"fixed": style.HAND_TUNED, "literature": "#00805c", "own": "#b0508c"}
+
+
+def colour_of(kind: str, *, main: bool = False) -> str:
+    """Return a rule's colour: by its kind, or that of the default.
+
+    Example:
+        >>> colour_of("fixed"), colour_of("own", main=True)
+        ('#2a5c8f', '#d55e00')
+    """
+    return style.ADAPTIVE if main else _COLOURS.get(kind, style.MUTED)
 
 
 def multiple_of(setup: Mapping[str, Any]) -> float | None:
     """Return the peak rate as a multiple of the optimizer's best, if it is one of the plan's.
 
     Example:
-        >>> multiple_of({"optimizer": "lion", "lr": 4e-3})
+        >>> multiple_of(Setup("lion", 4e-3).to_dict())
         4.0
-        >>> multiple_of({"optimizer": "lion", "lr": 7e-3}) is None
+        >>> multiple_of(Setup("lion", 7e-3).to_dict()) is None
         True
     """
+    if setup["model"] not in SIZES:
+        return None
     ratio = setup["lr"] / BEST.get(setup["optimizer"], math.nan)
     return next((m for m in MULTIPLES if math.isclose(ratio, m, rel_tol=1e-6)), None)
+
+
+def multiple_name(multiple: float) -> str:
+    """Return how a multiple of the best rate is called."""
+    return f"{multiple:g} x best rate"
 
 
 def columns_of(setup: Mapping[str, Any]) -> list[str]:
@@ -45,6 +66,7 @@ def columns_of(setup: Mapping[str, Any]) -> list[str]:
     held, plain = Setup(**setup), Setup(setup["optimizer"], setup["lr"])
     # Harder data is no part of the core set: it is told apart as a robustness test.
     core = replace(plain, model=held.model, batch=held.batch, steps=held.steps) == held
+    core = core and held.model in SIZES
     belongs = {
         "core 2500": held == plain,
         "600 steps": core and held.steps == 600,
@@ -57,23 +79,8 @@ def columns_of(setup: Mapping[str, Any]) -> list[str]:
     return groups if multiple is None else [*groups, multiple_name(multiple)]
 
 
-def multiple_name(multiple: float) -> str:
-    """Return how a multiple of the best rate is called.
-
-    Example:
-        >>> multiple_name(0.5)
-        '0.5 x best rate'
-    """
-    return f"{multiple:g} x best rate"
-
-
-def variant_name(setup: Mapping[str, Any]) -> str:
-    """Return what differs from the plain set-up of 2,500 updates, empty if nothing does.
-
-    Example:
-        >>> variant_name(Setup("muon", 0.1, model="mini", steps=1500).to_dict())
-        'larger model, 1500 steps'
-    """
+def variant_parts(setup: Mapping[str, Any]) -> list[str]:
+    """Return what differs from the plain set-up of 2,500 updates."""
     plain = Setup(setup["optimizer"], setup["lr"])
     parts = []
     if setup["model"] != plain.model:
@@ -90,7 +97,7 @@ def variant_name(setup: Mapping[str, Any]) -> str:
         parts.append(f"{100 * setup['noise']:g} % wrong targets")
     if setup["scale"] != 1.0:
         parts.append(f"loss x {setup['scale']:g}")
-    return ", ".join(parts)
+    return parts
 
 
 def rate_name(setup: Mapping[str, Any]) -> str:
@@ -99,22 +106,18 @@ def rate_name(setup: Mapping[str, Any]) -> str:
     return f"lr {setup['lr']:g}" if multiple is None else multiple_name(multiple)
 
 
-def setup_name(setup: Mapping[str, Any]) -> str:
-    """Return the name of a set-up, different for different ones.
+def setup_name(setup: Mapping[str, Any], shared: Sequence[str] = ()) -> str:
+    """Return the name of a set-up, without what it shares with all others.
 
     Example:
         >>> setup_name(Setup("lion", 4e-3, steps=600).to_dict())
         'Lion, 4 x best rate, 600 steps'
     """
-    parts = [optimizer_name(setup["optimizer"]), rate_name(setup), variant_name(setup)]
-    return ", ".join(part for part in parts if part)
+    parts = [part for part in variant_parts(setup) if part not in shared]
+    return ", ".join([optimizer_name(setup["optimizer"]), rate_name(setup), *parts])
 
 
-def rule_name(rule: str) -> str:
-    """Return the name of a rule in text.
-
-    Example:
-        >>> [rule_name(name) for name in ("none", "linear 5%", "flat")]
-        ['no warm-up', 'linear 5 %', 'flat']
-    """
-    return "no warm-up" if rule == "none" else rule.replace("%", " %")
+def shared_parts(setups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what all set-ups have in common, if there are several."""
+    first, *others = map(variant_parts, setups)
+    return [part for part in first if others and all(part in other for other in others)]

@@ -3,34 +3,37 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from autowarmup.lab.bench import rules
 from autowarmup.lab.bench.directions import BETA
-from autowarmup.lab.bench.plan import (
+from autowarmup.lab.bench.plan import RunPlan, planned
+from autowarmup.lab.bench.rules import DIGITS_SHAPES, kappa_of, length_of
+from autowarmup.lab.bench.sets import (
     CORE_RULES,
+    HAND_TUNED_NAMES,
+    LEAST_FALLS,
     LONG,
     MULTIPLES,
     OTHERS,
     SETS,
-    WATCH_LEAST,
-    RunPlan,
     core,
     core_setups,
+    demo,
     extended,
-    kappa_for,
-    planned,
     robustness,
     smoke,
 )
-from autowarmup.lab.bench.rates import BEST, BEST_DIGITS, BEST_TUNED
-from autowarmup.lab.bench.setups import SIZES, Setup
-from autowarmup.lab.bench.tasks import DIGITS_SHAPES
+from autowarmup.lab.bench.setups import BEST, BEST_DIGITS, BEST_TUNED, SIZES, Setup
+from autowarmup.lab.train import RECIPES
+from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.model import build_model
-from autowarmup.rules.config import ScheduleConfig
 from autowarmup.rules.gap_law.peak import kappa
-from autowarmup.rules.registry import DEFAULT_RULE, HAND_TUNED, RULES, Seen
-from autowarmup.rules.watched import Watch
+from autowarmup.rules.registry import DEFAULT_RULE
 
 COLUMNS = {"micro, 600 updates": 2, "mini": 1, "batch 32": 1}
 
@@ -43,10 +46,21 @@ def column_of(setup: Setup) -> str:
     return "micro, 600 updates" if setup.steps == 600 else "micro"
 
 
-def state_of(plan: RunPlan):
-    """Return what the fleet would begin with."""
-    told = {"div": 4.0, "beta": BETA[plan.setup.optimizer], **plan.settings()}
-    return plan.rule_built().init(ScheduleConfig(plan.setup.steps, **told))
+def begun(plan: RunPlan) -> tuple[Any, Any]:
+    """Return the rule of a plan and the state that it begins with."""
+    rule, steps = rules.build(plan.rule, plan.options, steps=plan.setup.steps), plan.setup.steps
+    beta = BETA[plan.setup.optimizer]
+    return rule, rules.begin(rule, plan.setup, steps, plan.options, start=0.25, beta=beta)
+
+
+def factors(plan: RunPlan, losses: list[float]) -> list[float]:
+    """Return the shares of the peak rate that a plan's rule chooses for these losses."""
+    rule, state = begun(plan)
+    found = []
+    for loss in losses:
+        state = rules.advance(rule, state, loss)
+        found.append(state.factor)
+    return found
 
 
 def test_the_core_has_every_optimizer_at_every_multiple_and_the_columns():
@@ -70,7 +84,7 @@ def test_the_core_has_every_optimizer_at_every_multiple_and_the_columns():
 
 
 def test_the_core_runs_every_rule_on_two_seeds():
-    assert {rule.name for rule in HAND_TUNED} | {*OTHERS, DEFAULT_RULE} <= set(CORE_RULES)
+    assert {*HAND_TUNED_NAMES} | {*OTHERS, DEFAULT_RULE} <= set(CORE_RULES)
     assert len(set(CORE_RULES)) == len(CORE_RULES)
     runs = Counter((plan.setup, plan.rule) for plan in core())
     assert runs == dict.fromkeys(
@@ -118,18 +132,20 @@ def test_every_combination_is_planned_one_set_up_after_the_other():
 def test_every_plan_of_every_set_can_run(name: str):
     seen = set()
     for plan in SETS[name]():
-        assert plan.rule in RULES
         assert plan.setup.optimizer in BETA
-        assert plan.setup.model in {*SIZES, "digits"}
+        assert plan.setup.model in ({*SIZES, "digits"} if plan.setup.stacked else RECIPES)
         assert plan.setup.data == "stdlib" or Path(plan.setup.data).is_absolute()
         assert min(plan.setup.lr, plan.setup.batch, plan.setup.steps) > 0
+        if not plan.setup.stacked:
+            fields = rules.training_fields(plan.rule, plan.options, steps=plan.setup.steps)
+            TrainConfig(recipe=plan.setup.model, steps=plan.setup.steps, **fields)
+            continue
         kind = (plan.setup.optimizer, plan.setup.model, plan.setup.steps, plan.rule, plan.options)
         if str(kind) in seen:
             continue
         seen.add(str(kind))
-        state = state_of(plan)
-        assert plan.rule_built().step(state, Seen(5.0)).step == 1
-        assert 0 < state.factor <= 1
+        assert 0 < begun(plan)[1].factor <= 1
+        assert 0 < factors(plan, [5.0])[0] <= 1
 
 
 @pytest.mark.parametrize("model", [*SIZES, "digits"])
@@ -141,28 +157,25 @@ def test_kappa_is_that_of_the_shapes_that_are_trained(model: str):
         shapes = [tuple(p.shape) for p in network.parameters() if p.ndim == 2]
     kinds = {"muon": "spectral", "lion": "linf", "signum": "linf", "normsgd": "frobenius"}
     for optimizer, kind in kinds.items():
-        assert kappa_for(Setup(optimizer, 1.0, model=model)) == kappa(kind, shapes)
+        assert kappa_of(Setup(optimizer, 1.0, model=model)) == kappa(kind, shapes)
     # Those without a norm of their own borrow one.
-    assert kappa_for(Setup("adamw", 1.0, model=model)) == kappa("linf", shapes)
-    assert kappa_for(Setup("sgd", 1.0, model=model)) == kappa("frobenius", shapes)
+    assert kappa_of(Setup("adamw", 1.0, model=model)) == kappa("linf", shapes)
+    assert kappa_of(Setup("sgd", 1.0, model=model)) == kappa("frobenius", shapes)
 
 
 def test_kappa_is_told_to_the_rules_that_weigh_by_it_only():
     setup = Setup("muon", 1e-2)
-    assert {rule for rule in CORE_RULES if "kappa" in RunPlan(setup, 0, rule).settings()} == {
-        "accurate",
-        "published",
-    }
-    assert state_of(RunPlan(setup, 0, "accurate")).config.kappa == kappa_for(setup)
+    told = {rule: begun(RunPlan(setup, 0, rule))[1].config.kappa for rule in CORE_RULES}
+    assert {rule for rule in told if told[rule]} == {"accurate", "published"}
+    assert told["accurate"] == kappa_of(setup)
 
 
 def test_options_reach_the_rule():
     setup = Setup("lion", 1e-3)
-    assert state_of(RunPlan(setup, 0, "watched", {"lower_bound": -1.0})).config.lower_bound == -1.0
-    told = RunPlan(setup, 0, "watched", {"watch": {"looks": 7}, "lower_bound": 1.0})
-    assert state_of(told).watch == replace(Watch(), looks=7)
-    assert state_of(told).config.lower_bound == 1.0
-    assert state_of(RunPlan(setup, 0, "watched")).watch == Watch()
+    losses = [3.0 - 0.0001 * step for step in range(setup.steps)]  # too slow for the default
+    plain = factors(RunPlan(setup, 0, "watched"), losses)
+    for options in ({"lower_bound": 2.9}, {"watch": {"looks": 7}}):
+        assert factors(RunPlan(setup, 0, "watched", options), losses) != plain
 
 
 def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_default():
@@ -173,16 +186,15 @@ def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_defa
     plain = {setup for setup in core_setups() if setup.lr == round(2 * BEST[setup.optimizer], 10)}
     assert {plan.setup for plan in told} <= plain  # whose hand-tuned runs are their reference
     for plan in told:
-        changed = replace(plan, options={})
-        assert state_of(plan) != state_of(changed), plan.options
+        assert begun(plan)[1] != begun(replace(plan, options={}))[1], plan.options
     assert Counter(str(plan.options) for plan in told) == dict.fromkeys(
         map(str, [{"lower_bound": 1.0}, {"lower_bound": -1.0},
                   *({"watch": {"looks": looks}} for looks in (5, 20)),
-                  *({"watch": {"least": least}} for least in WATCH_LEAST)]),
+                  *({"watch": {"least": least}} for least in LEAST_FALLS)]),
         len(BEST),
     )  # fmt: skip
     trained = Counter(plan.setup for plan in plans if not plan.options and plan.setup.scale == 1.0)
-    each = len(HAND_TUNED) + 2
+    each = len(HAND_TUNED_NAMES) + 2
     short = {s for s in trained if s.model == "digits" or s.trained}
     assert all(n == each * (1 + (s in short)) for s, n in trained.items())
     assert {s.optimizer: s.lr for s in trained if s.trained} == BEST_TUNED
@@ -198,3 +210,31 @@ def test_what_runs_after_the_core_is_new_and_what_shows_that_it_works_is_small()
     assert {plan.seed for plan in extended() if column_of(plan.setup) == "micro"} == {2}
     assert sum(plan.setup.steps for plan in smoke()) <= 500
     assert DEFAULT_RULE in {plan.rule for plan in smoke()}
+    assert {plan.setup.stacked for plan in smoke()} == {True, False}
+
+
+def test_the_demo_is_the_default_beside_hand_tuned_lengths():
+    assert len(demo()) == 3 * (4 + 1)
+    assert not any(plan.setup.stacked for plan in demo())
+    kinds = {plan.rule: rules.described(plan.rule).kind for plan in demo()}
+    assert [rule for rule in kinds if kinds[rule] != "fixed"] == [DEFAULT_RULE]
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100))
+def test_a_share_of_the_run_is_at_least_one_step_and_at_most_all(steps: int, share: int):
+    length = length_of(f"linear {share}%", steps)
+    assert length is not None
+    assert 1 <= length <= steps
+    assert abs(length - steps * share / 100) <= 0.5 or length == 1
+
+
+def test_a_length_in_steps_is_the_same_rule_for_the_fleet_and_for_a_single_run():
+    setup = Setup("lion", 1e-3, steps=40)
+    for rule in ("linear 10 steps", "linear 25%"):
+        assert factors(RunPlan(setup, 0, rule), [3.0] * 9)[-1] == 1.0
+        assert factors(RunPlan(setup, 0, rule), [3.0] * 8)[-1] == pytest.approx(0.9)
+        assert TrainConfig(steps=40, **rules.training_fields(rule, {}, steps=40)).warmup_steps == 10
+
+
+def test_a_stored_rule_that_is_no_more_can_still_be_shown():
+    assert rules.described("guess") == rules.Described("own", "")

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autowarmup.lab.bench.regret import ONE_SEED, seed_noise
 from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.bench.stats import aggregate, summarise
-from autowarmup.lab.bench.within import seed_noise
+from autowarmup.lab.bench.summary import aggregate, summarise
 
 Record = dict[str, Any]
 Make = Callable[..., Record]
@@ -30,8 +32,8 @@ def make(make_record: Make) -> Callable[..., list[Record]]:
 
 
 @pytest.fixture
-def summary_of(kinds: dict[str, str]) -> Callable[[list[Record]], dict[str, Any]]:
-    return lambda records: summarise(records, default_rule="flat", kinds=kinds)
+def summary_of() -> Callable[[list[Record]], dict[str, Any]]:
+    return lambda records: summarise(records, default_rule="flat")
 
 
 def test_one_setup_by_hand(make: Any, summary_of: Any) -> None:
@@ -64,7 +66,7 @@ def test_one_setup_by_hand(make: Any, summary_of: Any) -> None:
     assert flat["mean_regret_by_seed"] == {
         "0": pytest.approx(0.0), "1": pytest.approx((1.4 - 1.8) / 1.8),
     }  # fmt: skip
-    assert (flat["kind"], flat["median_start"]) == ("candidate", 0.25)
+    assert (flat["kind"], flat["median_start"]) == ("own", 0.25)
     assert flat["overhead"] == pytest.approx(0.002)
     assert (flat["wins"], flat["ties"], flat["losses"]) == (1, 0, 0)
     assert summary["runs"] == {"stored": 10, "finished": 10, "diverged": 0}
@@ -139,17 +141,47 @@ def test_rules_are_compared_on_the_seeds_that_all_have(make: Any, summary_of: An
     assert apart["rules"]["flat"]["diverged"] == 0
 
 
-def test_one_seed_claims_no_win(make: Any, summary_of: Any) -> None:
-    summary = summary_of(
-        [*make("none", 2.0), *make("linear 5%", 1.0), *make("flat", 0.5), *make("h0h1", 1.001)]
-    )
+def test_with_one_seed_a_small_difference_is_a_tie(make: Any, summary_of: Any) -> None:
+    rules = {"flat": 0.9, "h0h1": 1.0 - 0.9 * ONE_SEED, "untuned": 1.001, "autowu": 1.1}
+    records = [*make("none", 2.0), *make("linear 5%", 1.0)]
+    for rule, loss in rules.items():
+        records += make(rule, loss)
+    summary = summary_of(records)
     (setup,) = summary["setups"]
     assert setup["seed_noise"] is None
-    assert setup["outcomes"]["flat"] == setup["outcomes"]["linear 5%"] == "tied"
-    assert setup["outcomes"]["h0h1"] == "lost"
-    assert summary["rules"]["flat"]["win_or_tie_share"] == 1.0
+    assert [setup["outcomes"][rule] for rule in rules] == ["won", "tied", "tied", "lost"]
+    assert setup["outcomes"]["linear 5%"] == "tied"
     assert summary["hand_tuned_cross_validated"]["mean_regret"] is None
     assert summary["hand_tuned_cross_validated"]["n_setups"] == 0
+
+
+losses = st.lists(st.floats(0.1, 10.0), min_size=2, max_size=6)
+
+
+@given(losses, losses, st.integers(0, 100))
+def test_regret_is_zero_at_the_best_and_positive_above(
+    make_record: Make, hand_tuned: list[float], others: list[float], shuffle: int
+) -> None:
+    records = [make_record(f"linear {k + 1}%", loss) for k, loss in enumerate(hand_tuned)]
+    records += [make_record(f"own {k}", loss) for k, loss in enumerate(others)]
+    (setup,) = summarise(records)["setups"]
+    best = min(hand_tuned)
+    assert min(r for name, r in setup["regrets"].items() if name.startswith("linear")) == 0.0
+    for record in records:
+        expected = (record["val_loss"] - best) / best
+        assert setup["regrets"][record["rule"]] == pytest.approx(expected)
+    # Nothing depends on the order in which runs ended.
+    random.Random(shuffle).shuffle(records)
+    assert summarise(records)["setups"][0]["regrets"] == setup["regrets"]
+
+
+def test_set_ups_are_named_by_what_differs(make: Any, summary_of: Any) -> None:
+    plain = Setup("muon", 0.1, model="tiny-cpu", batch=16, steps=400)
+    others = [replace(plain, steps=200), replace(plain, optimizer="normsgd")]
+    records = [r for setup in (plain, *others) for r in make("none", 1.0, setup=setup)]
+    assert [setup["label"] for setup in summary_of(records)["setups"]] == [
+        "Muon, lr 0.1, 200 steps", "Muon, lr 0.1, 400 steps", "Normalized SGD, lr 0.1, 400 steps",
+    ]  # fmt: skip
 
 
 def test_across_setups_and_in_columns(make: Any, summary_of: Any) -> None:
@@ -204,8 +236,6 @@ def test_runs_with_options_are_other_rules(make: Any, summary_of: Any) -> None:
 def test_what_cannot_be_summarised(make: Any, summary_of: Any) -> None:
     with pytest.raises(ValueError, match=r"got two of Muon, 1 x best rate, none, seed 0"):
         summary_of(make("none", 1.0) * 2)
-    with pytest.raises(ValueError, match=r"the kind of every rule, got none of \['guess'\]"):
-        summary_of(make("guess", 1.0))
 
 
 @given(

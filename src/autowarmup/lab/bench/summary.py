@@ -1,7 +1,7 @@
 """Records -> summary: the regret of every rule over set-ups, as plain JSON values.
 
-Numbers of one set-up are defined in `bench.within`; here they are put together over any
-part of the set-ups, by one function.
+Numbers of one set-up are defined in `bench.regret`; here they are put together over any part of the
+set-ups, by one function.
 """
 
 from __future__ import annotations
@@ -11,38 +11,42 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autowarmup.lab.bench.labels import COLUMNS, columns_of, multiple_name, multiple_of
-from autowarmup.lab.bench.plan import MULTIPLES
-from autowarmup.lab.bench.rates import BEST
-from autowarmup.lab.bench.setups import key
-from autowarmup.lab.bench.within import setup_summary
-from autowarmup.lab.report.words import optimizer_name
+from autowarmup.lab.bench.names import (
+    COLUMNS,
+    columns_of,
+    multiple_name,
+    multiple_of,
+    optimizer_name,
+    setup_name,
+    shared_parts,
+)
+from autowarmup.lab.bench.records import Record
+from autowarmup.lab.bench.regret import setup_summary
+from autowarmup.lab.bench.rules import described
+from autowarmup.lab.bench.sets import MULTIPLES
+from autowarmup.lab.bench.setups import BEST, key
+from autowarmup.rules.registry import DEFAULT_RULE
 
 SUMMARY_FORMAT = "autowarmup-bench-1"
 
-Record = Mapping[str, Any]
 Json = dict[str, Any]
 
 
-def summarise(records: Iterable[Record], *, default_rule: str, kinds: Mapping[str, str]) -> Json:
+def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) -> Json:
     """Return the summary of a benchmark's records.
 
     Args:
-        records: as `bench.lot.train_lot` makes them; those with options of the rule are
-            left out, because a rule is judged with nothing tuned, and so are set-ups in which only
-            one rule was run, if there are others.
-        default_rule: the rule that the library uses when nothing is said.
-        kinds: rule -> "fixed", "published" or "candidate".
+        records: those with options of the rule are left out, because a rule is judged with nothing
+            tuned, and so are set-ups in which only one rule was run, if there are others.
+        default_rule: the rule that is judged.
 
     Raises:
-        ValueError: there is no record, a rule of unknown kind, or two records are of the same run.
+        ValueError: there is no record, or two records are of the same run.
     """
     records = [record for record in records if not record["options"]]
     if not records:
         raise ValueError("summarise: expected at least one record without options, got none")
-    unknown = sorted({record["rule"] for record in records} - set(kinds))
-    if unknown:
-        raise ValueError(f"kinds: expected the kind of every rule, got none of {unknown}")
+    kinds = {rule: described(rule).kind for rule in {record["rule"] for record in records}}
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(key(record["setup"]), []).append(record)
@@ -51,9 +55,12 @@ def summarise(records: Iterable[Record], *, default_rule: str, kinds: Mapping[st
     several = {name: group for name, group in groups.items() if len({r["rule"] for r in group}) > 1}
     groups = several or groups
     records = [record for group in groups.values() for record in group]
-    setups = sorted(
-        (setup_summary(group[0]["setup"], group, kinds) for group in groups.values()), key=_place
-    )
+    shared = shared_parts([group[0]["setup"] for group in groups.values()])
+    setups = [
+        {"label": setup_name(group[0]["setup"], shared), **setup_summary(group, kinds)}
+        for group in groups.values()
+    ]
+    setups.sort(key=_place)
     _note_missing(setups, kinds)
     statuses = Counter(record["status"] for record in records)
     return {

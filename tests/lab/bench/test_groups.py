@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from autowarmup.lab.bench import engine
-from autowarmup.lab.bench.engine import LOT, key_of, lots, read_records, run_plans
-from autowarmup.lab.bench.plan import RunPlan, core, planned
+from autowarmup.lab.bench.engine import FLEET, Outcome, groups, run_plans
+from autowarmup.lab.bench.plan import RunPlan, planned
+from autowarmup.lab.bench.records import key_of, read_records
+from autowarmup.lab.bench.sets import core
 from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.compare.workers import Event, Job
+from autowarmup.lab.bench.workers import Event, Job, attempt
 
 RULES = ("none", "watched")
 
@@ -33,7 +35,7 @@ def plans_of(*setups: Setup) -> list[RunPlan]:
     return planned(setups, RULES, (0,))
 
 
-def run(plans: list[RunPlan], out: Path) -> tuple[int, list[str]]:
+def run(plans: list[RunPlan], out: Path) -> Outcome:
     return run_plans(plans, out, workers=1, progress=False)
 
 
@@ -49,18 +51,17 @@ def strict(text: str) -> Any:
 @pytest.fixture(scope="module")
 def outcome(
     setup: Setup, wild: Setup, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, int, list[str]]:
+) -> tuple[Path, Outcome]:
     """An optimizer that works, a rate that no weights survive, and lots that cannot run."""
     root = tmp_path_factory.mktemp("bench")
     nowhere = replace(setup, optimizer="muon", data=str(root / "nothing.txt"))
     wrong = RunPlan(replace(setup, optimizer="adamw"), 0, "none", {"no": 1})
     out = root / "new" / "dir"
-    missing, sentences = run([*plans_of(nowhere), wrong, *plans_of(setup, wild)], out)
-    return out, missing, sentences
+    return out, run([*plans_of(nowhere), wrong, *plans_of(setup, wild)], out)
 
 
 @pytest.fixture
-def stored(outcome: tuple[Path, int, list[str]], tmp_path: Path) -> Path:
+def stored(outcome: tuple[Path, Outcome], tmp_path: Path) -> Path:
     """A copy of what was stored."""
     return Path(shutil.copytree(outcome[0], tmp_path / "stored"))
 
@@ -68,13 +69,13 @@ def stored(outcome: tuple[Path, int, list[str]], tmp_path: Path) -> Path:
 class Here:
     """The pool without processes."""
 
-    def __init__(self, serve: Any, workers: int, threads: int) -> None:
-        self.serve = serve
+    def __init__(self, size: int, threads: int) -> None:
+        self.size = size
 
     def run(self, jobs: list[Job]) -> Iterator[Event]:
         for job in jobs:
             yield Event(job)
-            yield Event(job, self.serve(job.config, job.scratch))
+            yield Event(job, attempt(job))
 
     def close(self) -> None:
         pass
@@ -85,12 +86,12 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_lots_are_nearly_equal_and_hold_every_run_once(workers: int) -> None:
+def test_fleets_are_nearly_equal_and_hold_every_run_once(workers: int) -> None:
     plans = core()
-    cut = lots(plans, workers=workers)
+    cut = groups(plans, workers=workers)
     assert Counter(plan.key for lot in cut for plan in lot) == Counter(plan.key for plan in plans)
     for lot in cut:
-        assert 1 <= len(lot) <= LOT
+        assert 1 <= len(lot) <= FLEET
         assert len({plan.setup.family for plan in lot}) == 1
     sizes: dict[Setup, list[int]] = {}
     for lot in cut:
@@ -100,18 +101,18 @@ def test_lots_are_nearly_equal_and_hold_every_run_once(workers: int) -> None:
         assert len(each) % workers == 0
 
 
-def test_lots_keep_the_order_of_the_plan_and_are_never_empty() -> None:
+def test_fleets_keep_the_order_of_the_plan_and_are_never_empty() -> None:
     setups = [Setup("lion", 1e-3), Setup("muon", 1e-3), Setup("lion", 2e-3)]
     plans = planned(setups, ("none", "flat", "watched"), (0,))
     lion, muon = plans[:3] + plans[6:], plans[3:6]
-    assert lots(plans, size=3, workers=1) == [lion[:3], lion[3:], muon]
-    assert lots(plans, size=100, workers=2) == [lion[:3], lion[3:], muon[:2], muon[2:]]
-    assert lots(plans[:1], size=4, workers=8) == [[plans[0]]]
-    assert lots([]) == []
+    assert groups(plans, size=3, workers=1) == [lion[:3], lion[3:], muon]
+    assert groups(plans, size=100, workers=2) == [lion[:3], lion[3:], muon[:2], muon[2:]]
+    assert groups(plans[:1], size=4, workers=8) == [[plans[0]]]
+    assert groups([]) == []
 
 
 def test_every_run_is_stored_with_what_was_planned(stored: Path, setup: Setup) -> None:
-    assert [path.name for path in stored.iterdir()] == ["runs"]
+    assert {path.name for path in stored.iterdir()} == {"runs", "logs"}
     records = {key_of(record): record for record in read_records(stored)}
     for plan in plans_of(setup):
         record = records[plan.key]
@@ -140,12 +141,12 @@ def test_a_diverged_run_is_stored_as_such_in_strict_json(stored: Path) -> None:
 
 
 def test_a_failed_lot_is_a_sentence_and_the_others_stay(
-    outcome: tuple[Path, int, list[str]], setup: Setup, wild: Setup
+    outcome: tuple[Path, Outcome], setup: Setup, wild: Setup
 ) -> None:
-    out, missing, sentences = outcome
-    assert missing == 3
-    assert not any("\n" in sentence or "Traceback" in sentence for sentence in sentences)
-    *first, last = sorted(sentences, key=lambda sentence: "TypeError" in sentence)
+    out, held = outcome
+    assert held.missing == 3
+    assert not any("\n" in text or "Traceback" in text for text in held.failures)
+    *first, last = sorted(held.failures, key=lambda text: "TypeError" in text)
     assert len(first) == 2
     assert all("muon" in sentence and "nothing.txt" in sentence for sentence in first)
     assert "adamw" in last
@@ -162,11 +163,11 @@ def test_the_same_call_repeats_nothing_and_takes_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = contents(stored)
-    assert run(plans_of(setup, wild), stored) == (0, [])
+    assert run(plans_of(setup, wild), stored) == Outcome(2 * len(RULES), 2 * len(RULES))
     assert contents(stored) == before
     monkeypatch.setattr(engine, "Pool", Here)
     new = RunPlan(setup, 0, "linear 10%")
-    assert run([*plans_of(setup, wild), new], stored) == (0, [])
+    assert run([*plans_of(setup, wild), new], stored) == Outcome(5, 5)
     after = contents(stored)
     assert {name: after[name] for name in before} == before
     (added,) = after.keys() - before.keys()
@@ -183,6 +184,12 @@ def test_a_file_that_holds_no_records_is_one_sentence(
     with pytest.raises(ValueError, match=r"broken\.jsonl: expected one JSON record") as caught:
         run(plans_of(setup), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_other_models_are_trained_one_by_one() -> None:
+    setup = Setup("lion", 1e-3, model="tiny-cpu")
+    plans = planned([setup, replace(setup, model="micro")], RULES, (0,))
+    assert groups(plans, workers=1) == [[plans[0]], [plans[1]], plans[2:]]
 
 
 def test_what_is_not_there_is_no_record(tmp_path: Path) -> None:
