@@ -235,7 +235,7 @@ def test_the_terminal_fits_80_columns(name: str, summaries: dict[str, Any]) -> N
     default = summaries[name]["default_rule"]
     assert any(re.search(rf"{default} \(default\) +ours", line) for line in lines)
     if name == "large":
-        assert any(re.search(r"no warm-up .* 4 +", line) for line in lines)
+        assert any(re.search(r"no warm-up .* 2 +7/8", line) for line in lines)
 
 
 def test_worst_cases_show_every_rule_that_is_no_length(summaries: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def run_plans(
     if workers is not None and workers < 1:
         raise ValueError(f"workers: expected at least 1, got {workers}")
     out, plans = Path(out), list(plans)
-    _check_ours(out)
+    check_ours(out)
     held = {key_of(record) for record in read_records(out)}
     todo = [plan for plan in plans if plan.key not in held]
     missing, failures, interrupted = len(todo), [], False
@@ -121,7 +121,7 @@ def run_plans(
     return Outcome(len(plans), len(plans) - missing, tuple(failures), interrupted)
 
 
-def _check_ours(out: Path) -> None:
+def check_ours(out: Path) -> None:
     """Refuse a directory with files of others.
 
     Raises:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from autowarmup.lab.bench.engine import Outcome, run_plans
+from autowarmup.lab.bench.engine import Outcome, check_ours, run_plans
 from autowarmup.lab.bench.page import write_page
 from autowarmup.lab.bench.ray_pool import RayOptions
 from autowarmup.lab.bench.records import Record, key_of, read_records
@@ -44,6 +44,7 @@ def run_set(
     """
     if name not in SETS:
         raise ValueError(f"set: expected one of {', '.join(SETS)}, got {name!r}")
+    check_ours(Path(out))
     directory = Path(out) / "robustness" if name == "robustness" else Path(out)
     outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray)
     if directory.is_dir():
