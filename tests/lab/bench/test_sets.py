@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,6 +31,7 @@ from autowarmup.lab.bench.setups import BEST, BEST_DIGITS, BEST_TUNED, SIZES, Se
 from autowarmup.lab.train import RECIPES
 from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.model import build_model
+from autowarmup.rules import WarmupState, step
 from autowarmup.rules.gap_law.peak import kappa
 from autowarmup.rules.registry import DEFAULT_RULE
 
@@ -46,19 +46,18 @@ def column_of(setup: Setup) -> str:
     return "micro, 600 updates" if setup.steps == 600 else "micro"
 
 
-def begun(plan: RunPlan) -> tuple[Any, Any]:
-    """Return the rule of a plan and the state that it begins with."""
-    rule, steps = rules.build(plan.rule, plan.options, steps=plan.setup.steps), plan.setup.steps
-    beta = BETA[plan.setup.optimizer]
-    return rule, rules.begin(rule, plan.setup, steps, plan.options, start=0.25, beta=beta)
+def begun(plan: RunPlan) -> WarmupState:
+    """Return the state that a plan's rule begins with."""
+    rule, setup = rules.build(plan.rule, plan.options), plan.setup
+    beta = BETA[setup.optimizer]
+    return rules.started(rule, setup, setup.steps, plan.options, start=0.25, beta=beta)
 
 
 def factors(plan: RunPlan, losses: list[float]) -> list[float]:
     """Return the shares of the peak rate that a plan's rule chooses for these losses."""
-    rule, state = begun(plan)
-    found = []
+    state, found = begun(plan), []
     for loss in losses:
-        state = rules.advance(rule, state, loss)
+        state = step(state, loss)
         found.append(state.factor)
     return found
 
@@ -137,14 +136,13 @@ def test_every_plan_of_every_set_can_run(name: str):
         assert plan.setup.data == "stdlib" or Path(plan.setup.data).is_absolute()
         assert min(plan.setup.lr, plan.setup.batch, plan.setup.steps) > 0
         if not plan.setup.stacked:
-            fields = rules.training_fields(plan.rule, plan.options, steps=plan.setup.steps)
-            TrainConfig(recipe=plan.setup.model, steps=plan.setup.steps, **fields)
+            TrainConfig(recipe=plan.setup.model, **rules.training_fields(plan))
             continue
         kind = (plan.setup.optimizer, plan.setup.model, plan.setup.steps, plan.rule, plan.options)
         if str(kind) in seen:
             continue
         seen.add(str(kind))
-        assert 0 < begun(plan)[1].factor <= 1
+        assert 0 < begun(plan).factor <= 1
         assert 0 < factors(plan, [5.0])[0] <= 1
 
 
@@ -165,7 +163,7 @@ def test_kappa_is_that_of_the_shapes_that_are_trained(model: str):
 
 def test_kappa_is_told_to_the_rules_that_weigh_by_it_only():
     setup = Setup("muon", 1e-2)
-    told = {rule: begun(RunPlan(setup, 0, rule))[1].config.kappa for rule in CORE_RULES}
+    told = {rule: begun(RunPlan(setup, 0, rule)).run.kappa for rule in CORE_RULES}
     assert {rule for rule in told if told[rule]} == {"accurate", "published"}
     assert told["accurate"] == kappa_of(setup)
 
@@ -186,7 +184,7 @@ def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_defa
     plain = {setup for setup in core_setups() if setup.lr == round(2 * BEST[setup.optimizer], 10)}
     assert {plan.setup for plan in told} <= plain  # whose hand-tuned runs are their reference
     for plan in told:
-        assert begun(plan)[1] != begun(replace(plan, options={}))[1], plan.options
+        assert begun(plan) != begun(replace(plan, options={})), plan.options
     assert Counter(str(plan.options) for plan in told) == dict.fromkeys(
         map(str, [{"lower_bound": 1.0}, {"lower_bound": -1.0},
                   *({"watch": {"looks": looks}} for looks in (5, 20)),
@@ -233,7 +231,7 @@ def test_a_length_in_steps_is_the_same_rule_for_the_fleet_and_for_a_single_run()
     for rule in ("linear 10 steps", "linear 25%"):
         assert factors(RunPlan(setup, 0, rule), [3.0] * 9)[-1] == 1.0
         assert factors(RunPlan(setup, 0, rule), [3.0] * 8)[-1] == pytest.approx(0.9)
-        assert TrainConfig(steps=40, **rules.training_fields(rule, {}, steps=40)).warmup_steps == 10
+        assert TrainConfig(**rules.training_fields(RunPlan(setup, 0, rule))).rule == rule
 
 
 def test_a_stored_rule_that_is_no_more_can_still_be_shown():

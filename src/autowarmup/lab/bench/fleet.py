@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autowarmup.lab.bench import rules
 from autowarmup.lab.bench.directions import BETA, Direction, Stack, per_replica
 from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.rules import build, started
+from autowarmup.rules import step as advance
 
 SMALLEST, BISECTIONS = 1e-3, 10
 FORWARD = 1.0 / 3.0
@@ -52,14 +53,13 @@ class Replica:
     updates: int = 0
 
     def __post_init__(self) -> None:
-        self.rule = rules.build(self.plan.rule, self.plan.options, steps=self.plan.setup.steps)
-        self.least = rules.measures_start(self.rule)
+        self.rule = build(self.plan.rule, self.plan.options)
 
     def begin(self, beta: float) -> None:
         """Make the rule's state; extra passes are paid for in updates."""
         plan = self.plan
         self.updates = plan.setup.steps - math.ceil(self.extra_forwards * FORWARD)
-        self.state = rules.begin(
+        self.state = started(
             self.rule, plan.setup, self.updates, plan.options, start=self.start, beta=beta
         )
 
@@ -70,7 +70,7 @@ class Replica:
             return
         self.losses.append(loss)
         self.factors.append(factor)
-        self.state = rules.advance(self.rule, self.state, loss)
+        self.state = advance(self.state, loss)
 
 
 class Fleet:
@@ -127,7 +127,7 @@ class Fleet:
 
     def _begin(self, batch: Tensor, losses: Tensor, gradients: Stack, updates: Stack) -> None:
         """Measure the starts on the first batch and make the states of the rules."""
-        chosen = [k for k, r in enumerate(self.replicas) if r.least is not None]
+        chosen = [k for k, r in enumerate(self.replicas) if r.rule.measured_start is not None]
         if chosen:
             self._measure(chosen, batch, losses, gradients, updates)
         for replica in self.replicas:
@@ -143,7 +143,7 @@ class Fleet:
         moves = {key: self._displacement(key, u)[chosen] for key, u in updates.items()}
         promised = [(g[chosen] * moves[key]).flatten(1).sum(1) for key, g in gradients.items()]
         slope = torch.stack(promised).sum(0) * lrs
-        least = torch.tensor([r.least for r in replicas])
+        least = torch.tensor([r.rule.measured_start for r in replicas])
 
         def enough(fraction: Tensor) -> Tensor:
             rates = fraction * lrs

@@ -1,22 +1,16 @@
-"""Where the benchmark meets the rules of the library: their names, kinds and states."""
+"""Where the benchmark meets the rules of the library."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import SIZES, Setup
-from autowarmup.rules.base import Rule, Seen
-from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules import Linear, Rule, Run, WarmupState, Watched, begin, rule_of
 from autowarmup.rules.gap_law.peak import kappa
-from autowarmup.rules.registry import NEEDS_KAPPA, rule_by_name
-from autowarmup.rules.timed import linear
-from autowarmup.rules.watched import Watch, watched
 
-_LENGTH = re.compile(r"linear (\d+(?:\.\d+)?)(%| steps)")
-_KINDS = {"published": "literature", "candidate": "own"}
 _NORMS = {
     "muon": "spectral",
     "lion": "linf",
@@ -45,10 +39,10 @@ def described(name: str) -> Described:
         ('fixed', 'literature', 'own')
     """
     try:
-        rule = build(name, {}, steps=1000)
+        rule = rule_of(name)
     except ValueError:  # a stored run of a rule that is no more
         return Described("own", "")
-    return Described(_KINDS.get(rule.kind, rule.kind), rule.about)
+    return Described(rule.kind, rule.about)
 
 
 def length_of(name: str, steps: int) -> int | None:
@@ -58,30 +52,20 @@ def length_of(name: str, steps: int) -> int | None:
         >>> [length_of(name, 400) for name in ("none", "linear 5%", "linear 50 steps", "flat")]
         [1, 20, 50, None]
     """
-    if name == "none":
-        return 1
-    if (match := _LENGTH.fullmatch(name)) is None:
+    if described(name).kind != "fixed":
         return None
-    number = float(match[1])
-    return max(1, round(number * steps / 100 if match[2] == "%" else number))
+    rule = rule_of(name)
+    return rule.length(Run(steps)) if isinstance(rule, Linear) else None
 
 
-def build(name: str, options: dict[str, Any], *, steps: int) -> Rule:
+def build(name: str, options: dict[str, Any]) -> Rule[Any]:
     """Return the rule of a run, with constants of its own where the options name some."""
-    if "watch" in options:
-        return watched(Watch(**options["watch"]))
-    length = length_of(name, steps)
-    return rule_by_name(name) if length is None or name == "none" else linear(length / steps)
+    return Watched(**options["watch"]) if "watch" in options else rule_of(name)
 
 
-def measures_start(rule: Rule) -> float | None:
-    """Return the least trust ratio of the measured start, `None` where nothing is measured."""
-    return rule.c
-
-
-def begin(
-    rule: Rule, setup: Setup, steps: int, options: dict[str, Any], *, start: float, beta: float
-) -> Any:
+def started(
+    rule: Rule[Any], setup: Setup, steps: int, options: dict[str, Any], *, start: float, beta: float
+) -> WarmupState:
     """Return the rule's state before the first update.
 
     Args:
@@ -93,14 +77,16 @@ def begin(
         beta: slowest memory of the optimizer.
     """
     values = {name: value for name, value in options.items() if name != "watch"}
-    if rule.name in NEEDS_KAPPA:
-        values["kappa"] = kappa_of(setup)
-    return rule.init(ScheduleConfig(steps, **{"div": 1.0 / start, "beta": beta, **values}))
-
-
-def advance(rule: Rule, state: Any, loss: float) -> Any:
-    """Return the rule's state after one more update."""
-    return rule.step(state, Seen(loss))
+    return begin(
+        rule,
+        Run(
+            steps,
+            beta=beta,
+            kappa=kappa_of(setup) if rule.needs_kappa else None,
+            div=1.0 / start if rule.measured_start is not None else None,
+            **values,
+        ),
+    )
 
 
 def kappa_of(setup: Setup) -> float:
@@ -114,9 +100,8 @@ def kappa_of(setup: Setup) -> float:
     return kappa(_NORMS[setup.optimizer], shapes)
 
 
-def training_fields(name: str, options: dict[str, Any], *, steps: int) -> dict[str, Any]:
-    """Return what `TrainConfig` is told of a rule."""
-    length = length_of(name, steps)
-    if length is not None:
-        return {"warmup": str(length), **options}
-    return {"warmup": "adaptive", "peak": name, **options}
+def training_fields(plan: RunPlan) -> dict[str, Any]:
+    """Return what `TrainConfig` is told of a plan's rule."""
+    return {"rule": build(plan.rule, plan.options).name} | {
+        name: value for name, value in plan.options.items() if name != "watch"
+    }

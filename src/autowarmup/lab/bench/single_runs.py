@@ -32,7 +32,7 @@ def train_single(plans: Sequence[RunPlan], scratch: Path) -> list[Record]:
         steps=plan.setup.steps,
         seed=plan.seed,
         data=plan.setup.data,
-        **training_fields(plan.rule, plan.options, steps=plan.setup.steps),
+        **training_fields(plan),
     )
     result = train(config, out=scratch, resume=True, progress=False)
     trace = Trace.read(scratch / "trace.jsonl")
