@@ -71,7 +71,8 @@ def columns_table(bench: dict) -> list[str]:
         best, row = fixed[0]
         lines.append(
             f"| {name} | {default['n_setups']} | {_percent(default['mean_regret'], 2)} "
-            f"| {_percent(default['worst_regret'])} | {rule_name(best)} | {_percent(row['mean_regret'], 2)} "
+            f"| {_percent(default['worst_regret'])} "
+            f"| {rule_name(best)} | {_percent(row['mean_regret'], 2)} "
             f"| {_percent(row['worst_regret'])} |"
         )
     return lines
