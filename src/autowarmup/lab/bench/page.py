@@ -8,49 +8,16 @@ from typing import Any
 
 from autowarmup.lab.bench.names import COLUMNS, KINDS, TUNED_ONCE, rule_name, setup_name
 from autowarmup.lab.bench.records import Record
+from autowarmup.lab.bench.regret import mean
 from autowarmup.lab.bench.rules import described
 from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences
 from autowarmup.lab.files import write_aside, write_json
 from autowarmup.lab.report.numbers import count, percent, share
-from autowarmup.lab.report.page import pictures, render
+from autowarmup.lab.report.page import figure_svg, render
 
 Json = Mapping[str, Any]
 
 PAGE = "report.html"
-
-_CAPTIONS = {
-    "warmup_length": (
-        "Final loss against the length of warm-up",
-        "Blue: one hand-tuned linear warm-up per point. Orange: the default rule, the same "
-        "everywhere, so a line across; the diamond is where it ended warm-up by itself. Lower is "
-        "better: where the line runs at or under the ringed point, nothing was lost by not tuning.",
-    ),
-    "mean_regret": (
-        "The mean, and the worst",
-        "Dot: mean regret over the set-ups. Line: to the worst set-up, an arrow where that lies "
-        "beyond the axis. The vertical line at 0 is the best hand-tuned length of each set-up, "
-        "which costs a search in each. Hollow: a length that is searched in each set-up too, but "
-        "on one seed, and judged on the others. Seeds of one set-up share weights and data.",
-    ),
-    "heat_map": (
-        "Set-up by set-up",
-        "Regret in %. Blue: a lower loss than the best hand-tuned length of that set-up; red: a "
-        "higher one; colours saturate at 10 %. On the right: that best length, as a share of the "
-        "run, and the standard error of a difference between two rules, in %. Best rate: the "
-        "best of a sweep with 5 % warm-up. “div.”: a run diverged; “–”: not run.",
-    ),
-    "runs": (
-        "Learning rate and losses of every run",
-        "Above: the share of the peak rate. Below: training loss, smoothed for the eye, and "
-        "validation loss; the first steps lie above the axes. One curve per run of the first seed.",
-    ),
-    "worst_cases": (
-        "Every rule where it does worst",
-        "Above: training loss against that of the best hand-tuned length of the set-up, on the "
-        "same batches, smoothed; the dot is the difference of the final validation losses, the "
-        "regret. Below: the share of the peak rate over time. The mean over the seeds.",
-    ),
-}
 
 
 def draw(records: Iterable[Record], summary: Json, folder: Path) -> list[str]:
@@ -98,7 +65,7 @@ def write_page(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "summary.json", {**summary, "robustness": robustness})
     names = draw(records, summary, out / "figures")
-    captions = {name: _CAPTIONS[name] for name in _CAPTIONS if name in names}
+    few = len(summary["setups"]) <= FEW
     page = render(
         "page.html",
         room="bench",
@@ -106,12 +73,12 @@ def write_page(
         headline=headline(summary),
         sentences=sentences(summary),
         subject=_subject(summary),
-        figures={figure["name"]: figure for figure in pictures(out / "figures", captions)},
-        setups=_setups(summary) if len(summary["setups"]) <= FEW else [],
+        svg={name: figure_svg(out / "figures", name) for name in names},
+        setups=[_setup(setup, summary["default_rule"]) for setup in summary["setups"] if few],
         rows=_rows(summary),
-        columns=_columns(summary) if len(summary["setups"]) > FEW else [],
+        columns=[] if few else _columns(summary),
         robustness=robustness,
-        trouble=_trouble(records),
+        trouble=[_trouble(record) for record in records if record["status"] == "diverged"],
         facts=[*_facts(summary, records), *facts],
     )
     write_aside(out / PAGE, page.encode())
@@ -119,59 +86,47 @@ def write_page(
 
 
 def _subject(summary: Json) -> str:
-    setups = summary["setups"]
-    seeds = sorted({len(setup["seeds"]) for setup in setups})
-    many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
-    steps = sorted({setup["setup"]["steps"] for setup in setups})
-    models = sorted({setup["setup"]["model"] for setup in setups})
+    setups = [setup["setup"] for setup in summary["setups"]]
+    seeds = sorted({len(setup["seeds"]) for setup in summary["setups"]})
+    steps = ", ".join(f"{steps:,}" for steps in sorted({setup["steps"] for setup in setups}))
+    models = sorted({setup["model"] for setup in setups})
     return (
         f"{count(summary['runs']['stored'], 'training run')}: "
         f"{count(len(summary['rules']), 'warm-up rule')}, each the same everywhere, in "
         f"{count(len(setups), 'set-up')} with "
-        f"{count(len({setup['setup']['optimizer'] for setup in setups}), 'optimizer')}, {many} "
-        f"seed{'s' * (many != '1')} each; {', '.join(f'{n:,}' for n in steps)} steps of the "
-        f"model{'s' * (len(models) > 1)} {', '.join(models)}."
+        f"{count(len({setup['optimizer'] for setup in setups}), 'optimizer')}, "
+        f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' * (seeds != [1])} "
+        f"each; {steps} steps of the model{'s' * (len(models) > 1)} {', '.join(models)}."
     )
 
 
-def _setups(summary: Json) -> list[dict[str, Any]]:
-    """Return the lines of the table of a few set-ups: the default against the hand-tuned best."""
-    main, rows = summary["default_rule"], []
-    for setup in summary["setups"]:
-        vals = {rule: _mean(values) for rule, values in setup["vals"].items()}
-        ends = [end for end in setup["ends"].get(main, []) if end is not None]
-        outcome = setup["outcomes"].get(main)
-        rows.append(
-            {
-                "label": setup["label"],
-                "outcome": outcome or ("not yet run" if main not in vals else "no number"),
-                "loss": vals.get(main),
-                "best": setup["best_hand_tuned"],
-                "best_loss": setup["best_val"],
-                "regret": setup["regrets"].get(main),
-                "none": vals.get("none"),
-                "end": sum(ends) / len(ends) / setup["setup"]["steps"] if ends else None,
-            }
-        )
-    return rows
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+def _setup(setup: Json, main: str) -> dict[str, Any]:
+    """Return the line of one of a few set-ups: the default against the hand-tuned best."""
+    vals = {rule: mean(values) for rule, values in setup["vals"].items()}
+    ends = [end for end in setup["ends"].get(main, []) if end is not None]
+    unknown = "no number" if main in vals else "not yet run"
+    return {
+        "label": setup["label"],
+        "outcome": setup["outcomes"].get(main) or unknown,
+        "loss": vals.get(main),
+        "best": setup["best_hand_tuned"],
+        "best_loss": setup["best_val"],
+        "regret": setup["regrets"].get(main),
+        "none": vals.get("none"),
+        "end": sum(ends) / len(ends) / setup["setup"]["steps"] if ends else None,
+    }
 
 
 def _rows(summary: Json) -> list[dict[str, Any]]:
     """Return the lines of the main table, the lowest mean regret first."""
+    tuned = "the best length on one seed, judged on the others"
     return [
         {
             **line,
             "rule": rule,
             "main": rule == summary["default_rule"],
             "kind": KINDS[line["kind"]],
-            "about": "the best length on one seed, judged on the others"
-            if rule == TUNED_ONCE
-            else described(rule).about,
+            "about": tuned if rule == TUNED_ONCE else described(rule).about,
             # Rules that measure no start begin as they were told; 1 would be no measurement.
             "start": None if line["median_start"] in (None, 1.0) else line["median_start"],
         }
@@ -181,22 +136,17 @@ def _rows(summary: Json) -> list[dict[str, Any]]:
 
 def _columns(summary: Json) -> list[dict[str, Any]]:
     """Return the tables of parts of the set-ups: what differs, then optimizers, then rates."""
-    parts = summary["by_column"]
+    parts, main = summary["by_column"], summary["default_rule"]
     kinds: dict[str, list[str]] = {"What is trained": [], "Optimizers": [], "Peak rates": []}
     for name in parts:
-        ends = name.endswith("best rate")
-        kind = "What is trained" if name in COLUMNS else "Peak rates" if ends else "Optimizers"
-        kinds[kind].append(name)
+        other = "Peak rates" if name.endswith("best rate") else "Optimizers"
+        kinds["What is trained" if name in COLUMNS else other].append(name)
     return [
         {
             "title": title,
             "names": [(name, parts[name]["n_setups"]) for name in names],
             "rows": [
-                {
-                    "rule": rule,
-                    "main": rule == summary["default_rule"],
-                    "cells": [parts[name]["rules"].get(rule) for name in names],
-                }
+                (rule, rule == main, [parts[name]["rules"].get(rule) for name in names])
                 for rule in summary["rules"]
             ],
         }
@@ -205,14 +155,12 @@ def _columns(summary: Json) -> list[dict[str, Any]]:
     ]
 
 
-def _trouble(records: Iterable[Record]) -> list[str]:
-    """Say which runs diverged, and where."""
-    return [
-        f"{setup_name(record['setup'])}, {rule_name(record['rule'])}, seed {record['seed']}: "
-        + (record.get("message") or f"the loss is no number at update {record['diverged_at']}")
-        for record in records
-        if record["status"] == "diverged"
-    ]
+def _trouble(record: Record) -> str:
+    """Say where a run diverged."""
+    why = record.get("message") or f"the loss is no number at update {record['diverged_at']}"
+    return (
+        f"{setup_name(record['setup'])}, {rule_name(record['rule'])}, seed {record['seed']}: {why}"
+    )
 
 
 def _facts(summary: Json, records: Sequence[Record]) -> list[tuple[str, str, bool]]:
@@ -220,8 +168,7 @@ def _facts(summary: Json, records: Sequence[Record]) -> list[tuple[str, str, boo
     seconds = sum(record.get("seconds") or 0.0 for record in records)
     seeds = sorted({seed for setup in summary["setups"] for seed in setup["seeds"]})
     counts = f"{runs['stored']} stored: {runs['finished']} finished, {runs['diverged']} diverged"
-    long = seconds >= 3600
-    time = f"{seconds / 3600:.1f} hours" if long else f"{seconds / 60:.1f} minutes"
+    time = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
     return [
         ("Runs", counts, False),
         ("Seeds", ", ".join(map(str, seeds)), False),

@@ -1,9 +1,8 @@
-"""The live display on the terminal: a bar for all runs, what is in progress, and results."""
+"""The live display on the terminal: a bar for all runs, and what came of each."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from autowarmup.lab.bench.names import rule_name, setup_name
 from autowarmup.lab.bench.plan import RunPlan
@@ -15,45 +14,41 @@ class Progress:
     """A context that shows a plan while it runs; does nothing when not enabled."""
 
     def __init__(self, total: int, done: int, *, enabled: bool = True) -> None:
-        self.total, self.done, self.enabled = total, done, enabled
-        self._running: dict[str, tuple[Any, float]] = {}
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bars = Bars(*columns, TimeElapsedColumn(), disable=not enabled)
+        self._all = self._bars.add_task("all runs", total=total, completed=done)
+        self._began: dict[str, float] = {}
+        self.done, self.total, self.enabled = done, total, enabled
 
     def __enter__(self) -> Progress:
-        if self.enabled:
-            self._bars = _bars()
-            self._bars.start()
-            self._all = self._bars.add_task("[bold]all runs", total=self.total, completed=self.done)
-            if self.done:
-                self._print(f"{self.done} of {self.total} runs were there already")
+        self._bars.start()
+        if self.done:
+            self._print(f"{self.done} of {self.total} runs were there already")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.enabled:
-            for task, _started in self._running.values():
-                self._bars.remove_task(task)
-            self._bars.stop()
+        self._bars.stop()
 
     def started(self, job: Job) -> None:
-        """Show a job as in progress."""
-        if self.enabled:
-            task = self._bars.add_task(f"  {describe(job.plans)}", total=None)
-            self._running[job.id] = task, time.monotonic()
+        """Note when a job began."""
+        self._began[job.id] = time.monotonic()
 
     def ended(self, job: Job, outcome: list[Record] | str) -> None:
         """Count the runs of a job and print what came of it."""
-        if not self.enabled:
-            return
-        task, started = self._running.pop(job.id)
-        self._bars.remove_task(task)
         self.done += 0 if isinstance(outcome, str) else len(outcome)
         self._bars.update(self._all, completed=self.done)
+        seconds = time.monotonic() - self._began[job.id]
         self._print(
-            f"{self.done:3d}/{self.total} {describe(job.plans)}: {_result(outcome)}"
-            f"  ({time.monotonic() - started:.0f} s)"
+            f"{self.done:3d}/{self.total} {describe(job.plans)}: {_result(outcome)} "
+            f"({seconds:.0f} s)"
         )
 
     def _print(self, text: str) -> None:
-        self._bars.console.print(text, highlight=False, markup=False)
+        if self.enabled:
+            self._bars.console.print(text, highlight=False, markup=False)
 
 
 def describe(plans: tuple[RunPlan, ...]) -> str:
@@ -75,13 +70,5 @@ def _result(outcome: list[Record] | str) -> str:
         return f"failed: {outcome}"
     diverged = sum(record["status"] == "diverged" for record in outcome)
     if len(outcome) > 1:
-        return f"{diverged} diverged" if diverged else "stored"
+        return f"stored, {diverged} diverged" if diverged else "stored"
     return "diverged" if diverged else f"validation loss {outcome[0]['val_loss']:.4f}"
-
-
-def _bars() -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn())
-    return Bars(*columns, TimeElapsedColumn())

@@ -32,28 +32,26 @@ def setup_summary(records: Sequence[Record], kinds: Mapping[str, str]) -> Json:
     Raises:
         ValueError: two records are of the same run.
     """
-    setup, runs = records[0]["setup"], by_rule(records)
+    runs = by_rule(records)
     seeds = common_seeds(runs)
     whole = {rule: [held[s] for s in seeds] for rule, held in runs.items() if set(seeds) <= {*held}}
-    vals: dict[str, list[float | None]] = {
-        rule: [_val(held.get(seed)) for seed in seeds] for rule, held in runs.items()
-    }
+    vals = {rule: [_val(held.get(seed)) for seed in seeds] for rule, held in runs.items()}
     fixed = {rule: vals[rule] for rule in whole if kinds[rule] == "fixed"}
-    best = _lowest({rule: mean(values) for rule, values in fixed.items()})
-    best_val = None if best is None else mean(vals[best])
+    means = {rule: mean(values) for rule, values in vals.items()}
+    best = _lowest({rule: means[rule] for rule in fixed})
+    best_val = None if best is None else means[best]
     error = seed_noise(fixed)
     noise = None if error is None or best_val is None else error / best_val
-    regrets = {rule: regret(mean(values), best_val) for rule, values in vals.items()}
-    diverged = {rule: _diverged(held.get(seed) for seed in seeds) for rule, held in runs.items()}
-    tuned_once = cross_validation(fixed, seeds)
-    tuned_once["regret"] = regret(tuned_once["val"], best_val)
-    tuned_once["outcome"] = _outcome(tuned_once, noise, best_val)
-    states = {
-        rule: {"val": mean(vals[rule]), "regret": regrets[rule], "diverged": diverged[rule]}
-        for rule in runs
+    regrets = {rule: regret(val, best_val) for rule, val in means.items()}
+    diverged = {
+        rule: sum(s in held and held[s]["status"] != "finished" for s in seeds)
+        for rule, held in runs.items()
     }
+    tuned = cross_validation(fixed, seeds)
+    tuned["regret"] = regret(tuned["val"], best_val)
+    tuned["outcome"] = _outcome(tuned["val"], best_val, tuned["diverged"], noise)
     return {
-        "setup": dict(setup),
+        "setup": dict(records[0]["setup"]),
         "seeds": seeds,
         "best_hand_tuned": best,
         "best_val": best_val,
@@ -61,22 +59,38 @@ def setup_summary(records: Sequence[Record], kinds: Mapping[str, str]) -> Json:
         "regrets": regrets,
         "outcomes": {
             # Where no length was run at all there is nothing to win against.
-            rule: _outcome(state, noise, best_val) if fixed else None
-            for rule, state in states.items()
+            rule: _outcome(means[rule], best_val, diverged[rule], noise) if fixed else None
+            for rule in runs
         },
         "vals": vals,
         "regrets_by_seed": _by_seed(vals, fixed, seeds),
         "diverged": diverged,
-        "starts": {rule: [record["start"] for record in held] for rule, held in whole.items()},
-        "ends": {
-            rule: [record["warmup_end_step"] for record in held] for rule, held in whole.items()
-        },
+        "starts": {rule: [r["start"] for r in held] for rule, held in whole.items()},
+        "ends": {rule: [r["warmup_end_step"] for r in held] for rule, held in whole.items()},
         "overheads": {
-            rule: [record["overhead"] for record in held if record.get("overhead") is not None]
+            rule: [r["overhead"] for r in held if r.get("overhead") is not None]
             for rule, held in whole.items()
         },
-        "tuned_once": tuned_once,
+        "tuned_once": tuned,
     }
+
+
+def by_rule(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
+    """Return rule -> seed -> record.
+
+    Raises:
+        ValueError: two records are of the same run.
+    """
+    runs: dict[str, dict[int, Record]] = {}
+    for record in records:
+        held = runs.setdefault(record["rule"], {})
+        if record["seed"] in held:
+            raise ValueError(
+                "expected one record per set-up, rule and seed, got two of "
+                f"{setup_name(record['setup'])}, {record['rule']}, seed {record['seed']}"
+            )
+        held[record["seed"]] = record
+    return runs
 
 
 def regret(val: float | None, best: float | None) -> float | None:
@@ -87,6 +101,12 @@ def regret(val: float | None, best: float | None) -> float | None:
         0.10000000000000009
     """
     return None if val is None or best is None else (val - best) / best
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean, `None` where a value is missing."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def common_seeds(runs: Mapping[str, Mapping[int, Record]]) -> list[int]:
@@ -110,10 +130,8 @@ def seed_noise(fixed: Vals) -> float | None:
         >>> seed_noise({"none": [1.0], "linear 5%": [2.0]}) is None
         True
     """
-    table = np.array(
-        [values for values in fixed.values() if None not in values], dtype=np.float64
-    )  # (rules, seeds)
-    if table.ndim != 2 or min(table.shape) < 2:
+    table = np.array([values for values in fixed.values() if None not in values], dtype=float)
+    if table.ndim != 2 or min(table.shape) < 2:  # (rules, seeds)
         return None
     rules, seeds = table.shape
     left = table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean()
@@ -146,32 +164,8 @@ def cross_validation(fixed: Vals, seeds: Sequence[int]) -> Json:
     return {"val": mean(folds), "chosen": chosen, "diverged": diverged}
 
 
-def by_rule(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
-    """Return rule -> seed -> record.
-
-    Raises:
-        ValueError: two records are of the same run.
-    """
-    runs: dict[str, dict[int, Record]] = {}
-    for record in records:
-        held = runs.setdefault(record["rule"], {})
-        if record["seed"] in held:
-            raise ValueError(
-                "expected one record per set-up, rule and seed, got two of "
-                f"{setup_name(record['setup'])}, {record['rule']}, seed {record['seed']}"
-            )
-        held[record["seed"]] = record
-    return runs
-
-
 def _val(record: Record | None) -> float | None:
     return record["val_loss"] if record is not None and record["status"] == "finished" else None
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean, `None` where a value is missing."""
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def _lowest(vals: Mapping[str, float | None]) -> str | None:
@@ -179,21 +173,18 @@ def _lowest(vals: Mapping[str, float | None]) -> str | None:
     return min(known, key=lambda rule: known[rule], default=None)
 
 
-def _diverged(records: Any) -> int:
-    return sum(record is not None and record["status"] != "finished" for record in records)
-
-
-def _outcome(state: Mapping[str, Any], noise: float | None, best: float | None) -> str | None:
+def _outcome(
+    val: float | None, best: float | None, diverged: int, noise: float | None
+) -> str | None:
     """Return won, tied or lost; `None` where a run is missing or no rule got through."""
-    if state["diverged"]:
+    if diverged:
         return None if best is None else "lost"
-    if state["val"] is None:
-        return None
-    if best is None:
-        return "won"
-    if abs(state["regret"]) <= (ONE_SEED if noise is None else noise):
+    if val is None or best is None:
+        return None if val is None else "won"
+    difference = (val - best) / best
+    if abs(difference) <= (ONE_SEED if noise is None else noise):
         return "tied"
-    return "won" if state["regret"] < 0 else "lost"
+    return "won" if difference < 0 else "lost"
 
 
 def _by_seed(vals: Vals, fixed: Vals, seeds: Sequence[int]) -> dict[str, dict[str, float | None]]:

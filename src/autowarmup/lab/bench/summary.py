@@ -15,7 +15,6 @@ from autowarmup.lab.bench.names import (
     COLUMNS,
     columns_of,
     multiple_name,
-    multiple_of,
     optimizer_name,
     setup_name,
     shared_parts,
@@ -43,31 +42,31 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
     Raises:
         ValueError: there is no record, or two records are of the same run.
     """
-    records = [record for record in records if not record["options"]]
-    if not records:
-        raise ValueError("summarise: expected at least one record without options, got none")
-    kinds = {rule: described(rule).kind for rule in {record["rule"] for record in records}}
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(key(record["setup"]), []).append(record)
+        if not record["options"]:
+            groups.setdefault(key(record["setup"]), []).append(record)
+    if not groups:
+        raise ValueError("summarise: expected at least one record without options, got none")
     # A set-up with one rule, as in the sweep of rates, compares nothing: the rule would be its own
     # best and its mean regret would look better than it is.
-    several = {name: group for name, group in groups.items() if len({r["rule"] for r in group}) > 1}
-    groups = several or groups
-    records = [record for group in groups.values() for record in group]
-    shared = shared_parts([group[0]["setup"] for group in groups.values()])
+    several = [group for group in groups.values() if len({r["rule"] for r in group}) > 1]
+    chosen = several or list(groups.values())
+    kept = [record for group in chosen for record in group]
+    kinds = {rule: described(rule).kind for rule in {record["rule"] for record in kept}}
+    shared = shared_parts([group[0]["setup"] for group in chosen])
     setups = [
         {"label": setup_name(group[0]["setup"], shared), **setup_summary(group, kinds)}
-        for group in groups.values()
+        for group in chosen
     ]
     setups.sort(key=_place)
     _note_missing(setups, kinds)
-    statuses = Counter(record["status"] for record in records)
+    statuses = Counter(record["status"] for record in kept)
     return {
         "format": SUMMARY_FORMAT,
         "default_rule": default_rule,
         "runs": {
-            "stored": len(records),
+            "stored": len(kept),
             "finished": statuses["finished"],
             "diverged": statuses["diverged"],
         },
@@ -81,25 +80,20 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
 
 
 def rule_table(setups: Sequence[Json], kinds: Mapping[str, str]) -> Json:
-    """Return the aggregates of every rule over a part of the set-ups.
+    """Return `aggregate` of every rule over a part of the set-ups, the lowest mean regret first.
 
-    Returns:
-        rules: rule -> `aggregate`, the lowest mean regret first;
-        hand_tuned_cross_validated: the same for the length that is chosen on one seed.
+    Beside "rules" stands the same for the length that is chosen on one seed.
     """
     names = dict.fromkeys(rule for setup in setups for rule in setup["regrets"])
     lines = {rule: {"kind": kinds[rule], **aggregate(setups, rule)} for rule in names}
-    # Without a number last; among equals, the smaller worst case first.
-    order = sorted(
-        lines,
-        key=lambda rule: (
-            lines[rule]["mean_regret"] is None,
-            lines[rule]["mean_regret"] or 0.0,
-            lines[rule]["worst_regret"] or 0.0,
-        ),
-    )
+
+    def rank(rule: str) -> tuple[bool, float, float]:
+        # Without a number last; among equals, the smaller worst case first.
+        mean, worst = lines[rule]["mean_regret"], lines[rule]["worst_regret"]
+        return mean is None, mean or 0.0, worst or 0.0
+
     return {
-        "rules": {rule: lines[rule] for rule in order},
+        "rules": {rule: lines[rule] for rule in sorted(lines, key=rank)},
         "hand_tuned_cross_validated": {"kind": "fixed", **aggregate(setups, None)},
     }
 
@@ -117,14 +111,16 @@ def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
     """
     cells = [cell for setup in setups if (cell := _cell(setup, rule)) is not None]
     with_number = [cell for cell in cells if cell["regret"] is not None]
-    regrets = [cell["regret"] for cell in with_number]
     worst = max(with_number, key=lambda cell: cell["regret"], default=None)
     outcomes = Counter(cell["outcome"] for cell in cells)
     judged = outcomes["won"] + outcomes["tied"] + outcomes["lost"]
-    overheads = [share for cell in cells for share in cell["overheads"]]
     starts = [start for cell in cells for start in cell["starts"]]
+    by_seed: dict[str, list[float]] = {}
+    for cell in cells:
+        for seed, value in cell["by_seed"].items():
+            by_seed.setdefault(seed, []).extend([] if value is None else [value])
     return {
-        "mean_regret": statistics.fmean(regrets) if regrets else None,
+        "mean_regret": _mean([cell["regret"] for cell in with_number]),
         "worst_regret": worst["regret"] if worst else None,
         "worst_setup": worst["label"] if worst else None,
         "win_or_tie_share": (outcomes["won"] + outcomes["tied"]) / judged if judged else None,
@@ -135,26 +131,31 @@ def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
         "diverged_where_hand_tuned_survives": sum(
             bool(cell["diverged"]) and cell["survivable"] for cell in cells
         ),
-        "overhead": statistics.fmean(overheads) if overheads else None,
-        "n_setups": len(regrets),
+        "overhead": _mean([share for cell in cells for share in cell["overheads"]]),
+        "n_setups": len(with_number),
         "tried_setups": len(cells),
-        "mean_regret_by_seed": _mean_by_seed(cells),
+        "mean_regret_by_seed": {
+            seed: _mean(by_seed[seed]) for seed in sorted(by_seed, key=int) if by_seed[seed]
+        },
         "median_start": statistics.median(starts) if starts else None,
     }
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
 def _cell(setup: Json, rule: str | None) -> Json | None:
     """Return what one rule did in one set-up, `None` where it has no run."""
-    common = {"label": setup["label"], "survivable": setup["best_hand_tuned"] is not None}
+    cell = {"label": setup["label"], "survivable": setup["best_hand_tuned"] is not None}
     if rule is None:
-        if not setup["tuned_once"]["chosen"]:
-            return None
         nothing = {"overheads": [], "starts": [], "by_seed": {}}
-        return {**common, **setup["tuned_once"], **nothing}
+        tuned = setup["tuned_once"]
+        return {**cell, **tuned, **nothing} if tuned["chosen"] else None
     if rule not in setup["regrets"]:
         return None
     return {
-        **common,
+        **cell,
         "regret": setup["regrets"][rule],
         "outcome": setup["outcomes"][rule],
         "diverged": setup["diverged"][rule],
@@ -164,46 +165,29 @@ def _cell(setup: Json, rule: str | None) -> Json | None:
     }
 
 
-def _mean_by_seed(cells: Sequence[Json]) -> dict[str, float]:
-    known: dict[str, list[float]] = {}
-    for cell in cells:
-        for seed, value in cell["by_seed"].items():
-            if value is not None:
-                known.setdefault(seed, []).append(value)
-    return {seed: statistics.fmean(known[seed]) for seed in sorted(known, key=int)}
-
-
 def _note_missing(setups: Sequence[Json], kinds: Mapping[str, str]) -> None:
     """Say where a hand-tuned length that others have is not run yet: the best may be another."""
-    lengths = [
-        rule
-        for rule in dict.fromkeys(rule for setup in setups for rule in setup["regrets"])
-        if kinds[rule] == "fixed"
-    ]
+    held = dict.fromkeys(rule for setup in setups for rule in setup["regrets"])
     for setup in setups:
         # A run that lacks some seed is not compared; a diverged one is.
-        held = {rule for rule in lengths if rule in setup["starts"]}
-        setup["missing_hand_tuned"] = [rule for rule in lengths if rule not in held]
+        setup["missing_hand_tuned"] = [
+            rule for rule in held if kinds[rule] == "fixed" and rule not in setup["starts"]
+        ]
 
 
 def _place(summary: Json) -> tuple[Any, ...]:
     """Order set-ups by optimizer, then by what differs from the plain one, then by rate."""
-    setup = summary["setup"]
-    optimizers = list(BEST)
+    setup, optimizers = summary["setup"], list(BEST)
     name = setup["optimizer"]
     at = optimizers.index(name) if name in optimizers else len(optimizers)
     part = next((k for k, c in enumerate(COLUMNS) if c in columns_of(setup)), len(COLUMNS))
-    rest = (setup["model"], setup["batch"], setup["steps"], setup["data"])
-    return at, name, part, rest, setup["noise"], setup["scale"], setup["lr"]
+    rest = (setup[field] for field in ("model", "batch", "steps", "data", "noise", "scale", "lr"))
+    return at, name, part, *rest
 
 
 def _columns(setups: Sequence[Json]) -> dict[str, list[Json]]:
     """Return the set-ups of every group that has some: parts, optimizers, multiples of the rate."""
     optimizers = dict.fromkeys(optimizer_name(setup["setup"]["optimizer"]) for setup in setups)
-    held = {multiple_of(setup["setup"]) for setup in setups}
-    multiples = [multiple_name(multiple) for multiple in MULTIPLES if multiple in held]
-    groups = {
-        name: [setup for setup in setups if name in columns_of(setup["setup"])]
-        for name in (*COLUMNS, *optimizers, *multiples)
-    }
+    names = (*COLUMNS, *optimizers, *map(multiple_name, MULTIPLES))
+    groups = {name: [s for s in setups if name in columns_of(s["setup"])] for name in names}
     return {name: part for name, part in groups.items() if part}
