@@ -117,7 +117,9 @@ def test_interruption_keeps_what_is_done_and_continues(tmp_path: Path) -> None:
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while len(list(out.glob("runs/*.jsonl"))) < 2 and time.monotonic() < deadline:
+    while (
+        len(list(out.glob("runs/*.jsonl"))) < 2 or not list(out.glob("work/*/checkpoint"))
+    ) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=30)

@@ -146,9 +146,9 @@ def _worst_case(
         1.0, line["worst_regret"], marker="o", markersize=7, color=colour, clip_on=False, zorder=5
     )
     _fit(losses, share, excess, line["worst_regret"])
-    for name, look, ink in ((best, dashes, style.HAND_TUNED), (rule, "-", colour)):
+    for name, look in ((best, dashes), (rule, "-")):
         at, _, factor = curves[name]
-        ink = colour if name == rule else ink
+        ink = colour if name == rule else style.HAND_TUNED
         rates.plot(at / steps, factor, linewidth=1.7, linestyle=look, color=ink)
     losses.set_title(
         f"{rule_name(rule)}: {percent(line['worst_regret'])}", color=colour, pad=32, fontsize=11.5

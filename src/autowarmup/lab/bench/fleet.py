@@ -34,8 +34,6 @@ class Replica:
         plan: the run.
         lr: peak rate.
         state: of the rule, after the first batch.
-        losses: of each update, as the rule saw them.
-        factors: of each update.
         start: measured share of the peak rate.
         extra_forwards: forward passes beyond those of training.
         diverged_at: the update at which the loss stopped being finite.
@@ -74,15 +72,9 @@ class Replica:
 
 
 class Fleet:
-    """R replicas in training.
+    """R replicas of one optimizer in training.
 
-    Args:
-        replicas: all of one optimizer.
-        optimizer: its name.
-        parameters: stacked, (R, ...), by name.
-        losses: (parameters, batches) -> losses of shape (R,).
-        weight_decay: decoupled, of the matrices.
-        clip: largest Euclidean norm of a replica's gradient.
+    Parameters are stacked, (R, ...); losses: (parameters, batches) -> losses of shape (R,).
     """
 
     def __init__(

@@ -30,14 +30,7 @@ def run_set(
     command: str = "",
     ray: RayOptions | None = None,
 ) -> Outcome:
-    """Run what is missing of a named set in `out` and return how far it has come.
-
-    Args:
-        out: a new directory, or one where the same benchmark was begun.
-        name: one of `autowarmup.lab.bench.sets.SETS`.
-        workers: processes at a time; by default one per core.
-        command: what is written down as the command that made the results.
-        ray: run on a Ray cluster.
+    """Run what is missing of a named set in `out`, as `run_plans`; note the command in the results.
 
     Raises:
         ValueError: an unknown set, or files in `out` that are not ours.

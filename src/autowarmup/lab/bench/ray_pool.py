@@ -77,11 +77,7 @@ def _task(job: Job) -> tuple[list[Record] | str, bytes]:
 
 
 class RayPool:
-    """Gives jobs to Ray, as many at a time as the cluster has room for.
-
-    Args:
-        options: where jobs go and what each may use; nodes must be able to import what trains.
-        workers: most jobs at a time; by default what the cluster's resources allow.
+    """Gives jobs to Ray, as many at a time as the cluster has room for, or at most `workers`.
 
     Raises:
         ModuleNotFoundError: Ray is not installed.

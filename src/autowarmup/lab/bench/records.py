@@ -33,15 +33,8 @@ def make_record(
 ) -> Record:
     """Return the record of a run in strict JSON values.
 
-    Args:
-        plan: what was run.
-        losses: of each update, as the rule saw them.
-        factors: of each update, shares of the peak rate.
-        curve: (update, validation loss); the last one is the result.
-        updates: that the run made or would have made.
-        seconds: of one core.
-        diverged_at: the update at which the loss stopped being finite.
-        facts: start, warmup_end_step, ended_by, extra_forwards, overhead, and whatever else.
+    Losses and factors (shares of the peak rate) are those of each update, the curve is (update,
+    validation loss), and its last loss is the result. Facts: start, warmup_end_step, ended_by, ...
     """
     final = curve[-1][1] if curve else math.nan
     finite = diverged_at is None and math.isfinite(final)

@@ -54,10 +54,6 @@ def tables(records: Iterable[Record], core: Iterable[Record]) -> list[dict[str, 
 
     The regret is against the best hand-tuned length under the same variation, or, where only the
     rule is told something else, against that of the core set.
-
-    Args:
-        records: of the robustness set.
-        core: of the core set, which holds the hand-tuned runs that the second kind refers to.
     """
     records = list(records)
     hand_tuned: dict[str, dict[str, Losses]] = {}

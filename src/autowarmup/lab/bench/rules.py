@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import SIZES, Setup
 from autowarmup.rules import Linear, Rule, Run, WarmupState, Watched, begin, rule_of
-from autowarmup.rules.gap_law.peak import kappa
+from autowarmup.rules.gap_law.peak import kappa as kappa_from
 
 _NORMS = {
     "muon": "spectral",
@@ -22,8 +21,7 @@ _NORMS = {
 DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(NamedTuple):
     """What tables say of a rule: its kind ("fixed", "literature" or "own") and what it does."""
 
     kind: str
@@ -66,27 +64,10 @@ def build(name: str, options: dict[str, Any]) -> Rule[Any]:
 def started(
     rule: Rule[Any], setup: Setup, steps: int, options: dict[str, Any], *, start: float, beta: float
 ) -> WarmupState:
-    """Return the rule's state before the first update.
-
-    Args:
-        rule: as `build` returns it.
-        setup: what is trained.
-        steps: updates that the run makes.
-        options: of the plan.
-        start: share of the peak rate that was measured on the first batch.
-        beta: slowest memory of the optimizer.
-    """
-    values = {name: value for name, value in options.items() if name != "watch"}
-    return begin(
-        rule,
-        Run(
-            steps,
-            beta=beta,
-            kappa=kappa_of(setup) if rule.needs_kappa else None,
-            div=1.0 / start if rule.measured_start is not None else None,
-            **values,
-        ),
-    )
+    """Return the state before the first update of a rule with this measured start."""
+    kappa = kappa_of(setup) if rule.needs_kappa else None
+    div = 1.0 / start if rule.measured_start is not None else None
+    return begin(rule, Run(steps, beta=beta, kappa=kappa, div=div, **_told(options)))
 
 
 def kappa_of(setup: Setup) -> float:
@@ -97,11 +78,14 @@ def kappa_of(setup: Setup) -> float:
         width, hidden = size.width, size.hidden
         block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)]
         shapes = [(256, width), *block * size.layers]
-    return kappa(_NORMS[setup.optimizer], shapes)
+    return kappa_from(_NORMS[setup.optimizer], shapes)
 
 
 def training_fields(plan: RunPlan) -> dict[str, Any]:
     """Return what `TrainConfig` is told of a plan's rule."""
-    return {"rule": build(plan.rule, plan.options).name} | {
-        name: value for name, value in plan.options.items() if name != "watch"
-    }
+    return {"rule": build(plan.rule, plan.options).name, **_told(plan.options)}
+
+
+def _told(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are not settings of the rule."""
+    return {name: value for name, value in options.items() if name != "watch"}

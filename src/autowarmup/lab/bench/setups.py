@@ -81,14 +81,7 @@ SIZES: dict[str, Recipe] = {
 }
 """LLaMA shapes small enough for hundreds of runs of 2,500 updates on two cores."""
 
-BEST = {
-    "muon": 0.012,
-    "lion": 0.001,
-    "signum": 0.002,
-    "normsgd": 0.05,
-    "adamw": 0.008,
-    "sgd": 0.5,
-}
+BEST = {"muon": 0.012, "lion": 0.001, "signum": 0.002, "normsgd": 0.05, "adamw": 0.008, "sgd": 0.5}
 """Per optimizer, the best peak rate of a sweep in factors of two with 5 % warm-up (micro, batch 8);
 the runs of this and of the next two sweeps are in `results/bench`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,17 @@ def train_single(plans: Sequence[RunPlan], scratch: Path) -> list[Record]:
     )
     measured = build(plan.rule, plan.options).measured_start is not None
     result = train(config, out=scratch, resume=True, progress=False)
-    trace = Trace.read(scratch / "trace.jsonl")
+    points = Trace.read(scratch / "trace.jsonl")
+    trace = [(p.loss, p.factor) for p in points if p.factor is not None and math.isfinite(p.loss)]
     return [
         make_record(
             plan,
-            losses=[point.loss for point in trace],
-            factors=trace.column("factor"),
+            losses=[loss for loss, _ in trace],
+            factors=[factor for _, factor in trace],
             curve=_curve(result),
             updates=plan.setup.steps,
             seconds=result["seconds"],
-            diverged_at=result["steps_done"] if result["status"] == "diverged" else None,
+            diverged_at=len(trace) if result["status"] == "diverged" else None,
             start=1.0 / result["div"] if measured and result["div"] else 1.0,
             warmup_end_step=result["warmup_end_step"],
             ended_by=result["warmup_ended_by"],

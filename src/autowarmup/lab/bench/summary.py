@@ -103,11 +103,7 @@ def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
 
     A set-up is won where the regret is below minus the standard error of a difference, tied within
     it. A divergence where a hand-tuned length survives is lost, and a survival where none does is
-    won, although neither has a regret.
-
-    Args:
-        setups: of a summary.
-        rule: its name; `None` for the length that is chosen on one seed and judged on the others.
+    won, although neither has a regret. Without a rule: the length that is chosen on one seed.
     """
     cells = [cell for setup in setups if (cell := _cell(setup, rule)) is not None]
     with_number = [cell for cell in cells if cell["regret"] is not None]
