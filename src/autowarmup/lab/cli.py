@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
     ) from error
 
 from autowarmup.lab.train.config import TrainConfig
+from autowarmup.lab.train.earlier import WORDS
 from autowarmup.rules.gap_law.law import SmoothnessLaw
 from autowarmup.rules.gap_law.peak import choose, kappa
 
@@ -345,6 +347,20 @@ VERBS = {
 }
 
 
+def _refuse_earlier_words() -> None:
+    """Say the new spelling of options that `train` and `measure` had until version 0.1."""
+    if not _typed or _typed[0] not in ("train", "measure"):
+        return
+    flags = [word.partition("=")[0] for word in _typed]
+    for word in WORDS:
+        flag = f"--{word.replace('_', '-')}"
+        if flag in flags:
+            raise ValueError(
+                f"{flag}: a rule owns its settings now; expected --rule with a name such as "
+                f"'watched', 'linear 5%', 'linear 500 steps' or 'flat(div=50)', got {flag}"
+            )
+
+
 def _is_first() -> bool:
     """Whether this process speaks for all that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
@@ -364,6 +380,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check_moved()
         _check_processes()
+        _refuse_earlier_words()
+        # Fields that the recipe fills have no default of their type.
+        warnings.filterwarnings("ignore", message="The field .* is annotated with type")
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
             args=arguments,

@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from autowarmup.lab.train.config import TrainConfig, filled
-from autowarmup.rules.registry import rule_by_name
+from autowarmup.lab.train.config import TrainConfig
 
 T = TypeVar("T")
 
@@ -48,7 +47,7 @@ def join_processes(config: TrainConfig) -> Any:
         _forget_the_dead("cpu" if options["cpu"] else device)
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision,
-        gradient_accumulation_steps=filled(config.accumulation),
+        gradient_accumulation_steps=config.accumulation,
         **options,
     )
     if accelerator.num_processes != processes():
@@ -105,9 +104,9 @@ def _check(config: TrainConfig) -> None:
         )
     if config.mixed_precision == "fp16":
         raise ValueError("mixed_precision: expected no or bf16 with --parallel fsdp, got fp16")
-    if config.adaptive and config.calibrate and rule_by_name(config.peak).c is not None:
+    if config.measures_start:
         raise ValueError(
-            f"calibrate: the first rate of {config.peak} is measured on whole weights; expected "
+            f"calibrate: the first rate of {config.rule} is measured on whole weights; expected "
             "--no-calibrate or --parallel ddp, got fsdp"
         )
 

@@ -16,13 +16,11 @@ class Suggestion:
 
     Attributes:
         lr: peak learning rate.
-        div: first rate is lr / div when it is not measured.
-        f_star: the target loss of the published runs, to be given as `lower_bound` to repeat them.
+        lower_bound: the target loss of the published runs, to be given as such to repeat them.
     """
 
     lr: float
-    div: float = 100.0
-    f_star: float | None = None
+    lower_bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,18 @@ _SMALL = {
     "lion": Suggestion(1e-3),
     "signum": Suggestion(1e-3),
     "signsgd": Suggestion(1e-3),
-    "normsgd": Suggestion(0.3, div=5.0),
+    "normsgd": Suggestion(0.3),
     "adamw": Suggestion(4e-3),
     "sgd": Suggestion(0.3),
 }
 
 # Published settings at 124M and 210M; those of Signum, sign SGD, AdamW and SGD are not published.
 _PUBLISHED = {
-    "muon": Suggestion(1e-3, f_star=3.2),
-    "lion": Suggestion(1e-3, f_star=3.5),
-    "signum": Suggestion(1e-3, f_star=3.5),
-    "signsgd": Suggestion(1e-3, f_star=3.5),
-    "normsgd": Suggestion(1e-2, div=5.0, f_star=4.3),
+    "muon": Suggestion(1e-3, lower_bound=3.2),
+    "lion": Suggestion(1e-3, lower_bound=3.5),
+    "signum": Suggestion(1e-3, lower_bound=3.5),
+    "signsgd": Suggestion(1e-3, lower_bound=3.5),
+    "normsgd": Suggestion(1e-2, lower_bound=4.3),
     "adamw": Suggestion(1e-3),
     "sgd": Suggestion(1e-1),
 }

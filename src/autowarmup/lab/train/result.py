@@ -9,7 +9,7 @@ from typing import Any
 from autowarmup.history import Trace, strict_json
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_aside
-from autowarmup.lab.train.config import TrainConfig, filled
+from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.rundir import FORMAT
 
 MOST_POINTS = 250
@@ -32,12 +32,12 @@ def build_result(
         out: its directory, which holds a complete `trace.jsonl`.
         status: "finished" or "diverged".
         message: a sentence, empty for a finished run.
-        warmup: see `Rates.summary`.
+        warmup: see `Run.how_it_warmed_up`.
         facts: see `Run.facts`.
     """
     trace = Trace.read(out / "trace.jsonl")
     losses = trace.column("loss")
-    tail = losses[-max(1, filled(config.steps) // 20) :]
+    tail = losses[-max(1, config.steps // 20) :]
     evaluated = [(p.step, p.val_loss) for p in trace if p.val_loss is not None]
     finished = status == "finished"
     thin = trace.thinned(MOST_POINTS - 1)

@@ -19,16 +19,17 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from autowarmup.history import MEASURED, Point
 from autowarmup.lab.train import checkpoint, parallel
-from autowarmup.lab.train.config import TrainConfig, filled
+from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.data import Corpus, load_corpus
 from autowarmup.lab.train.model import build_model, token_loss, weights_sha256
 from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.lab.train.progress import progress_bar
 from autowarmup.lab.train.rundir import TraceFile, claim_directory
 from autowarmup.lab.train.state import payload, take_over, whole
-from autowarmup.lab.train.warmup import build_rates
 from autowarmup.measure.observer import CurvatureObserver
 from autowarmup.norms.sharded import is_sharded
+from autowarmup.rules.gap_law.rule import LawMemory
+from autowarmup.scheduler import AdaptiveWarmup
 
 
 class Run:
@@ -50,7 +51,7 @@ class Run:
             torch.set_num_threads(config.threads)
         self.accelerator, self.way = accelerator, parallel.way_of(config)
         self.visible = progress and self.accelerator.is_main_process
-        self.length, self.batch = filled(config.sequence_length), filled(config.batch_size)
+        self.length, self.batch = config.sequence_length, config.batch_size
         self.chunk = self._chunk_size()
         self.corpus = self._load_corpus()
         model = build_model(
@@ -62,9 +63,19 @@ class Run:
         if self.way == "fsdp":
             parallel.shard(model, accelerator.device)
         self.optimizer = build_optimizer(
-            config.optimizer, model, lr=filled(config.lr), weight_decay=config.weight_decay
+            config.optimizer, model, lr=config.lr, weight_decay=config.weight_decay
         )
-        self.rates = build_rates(config, self.optimizer)
+        self.scheduler = AdaptiveWarmup(
+            self.optimizer,
+            config.steps,
+            rule=config.rule,
+            decay=config.decay,
+            final_fraction=config.final_fraction,
+            lower_bound=config.lower_bound,
+            # The loop hands over the mean of all processes, read already with the gradient norm.
+            process_group=False,
+            lag=0,
+        )
         # The scheduler stays out of `prepare`, which would step it once per process.
         self.stepper = accelerator.prepare(self.optimizer)
         self.wrapped = model if self.way == "fsdp" else accelerator.prepare(model)
@@ -95,7 +106,7 @@ class Run:
 
     def _chunk_size(self) -> int:
         """Sequences that one process takes through the model at a time."""
-        share = self.accelerator.num_processes * filled(self.config.accumulation)
+        share = self.accelerator.num_processes * self.config.accumulation
         if self.batch % share:
             raise ValueError(
                 f"batch_size: expected a multiple of processes times accumulation ({share}), "
@@ -104,15 +115,15 @@ class Run:
         return self.batch // share
 
     def _load_corpus(self) -> Corpus:
-        wanted = filled(self.config.steps) * self.batch * self.length
+        wanted = self.config.steps * self.batch * self.length
         known = wanted if self.config.data == "fineweb" else None  # files end where they end
         with (
             self.accelerator.main_process_first(),  # the others find it in the cache
             progress_bar("tokens", known, visible=self.visible, passing=True) as show,
         ):
             return load_corpus(
-                filled(self.config.data),
-                filled(self.config.tokenizer),
+                self.config.data,
+                self.config.tokenizer,
                 length=self.length,
                 wanted=wanted,
                 tell=lambda done: show(done, "made"),
@@ -163,7 +174,7 @@ class Run:
         if math.isfinite(loss):
             self._move(loss, grad_norm)
             return ""
-        self.trace.append(Point(self.step, loss, phase=self.rates.phase, grad_norm=grad_norm))
+        self.trace.append(Point(self.step, loss, phase=self.scheduler.phase, grad_norm=grad_norm))
         return (
             f"the loss became {loss} at update {self.step} of {self.config.steps}; a lower peak "
             f"rate than {self.config.lr:g} or a longer warm-up may help"
@@ -217,12 +228,12 @@ class Run:
     def _move(self, loss: float, grad_norm: float) -> None:
         """Step the optimizer, then the warm-up, and write down what happened."""
         if self.step == 0:
-            self._calibrate()
-        factor, phase = self.rates.factor, self.rates.phase
+            self._measure_start()
+        factor, phase = self.scheduler.factor, self.scheduler.phase
         lr = float(self.optimizer.param_groups[0]["lr"])
         self.stepper.step()
         if not self.accelerator.optimizer_step_was_skipped:
-            self.rates.step(loss)
+            self.scheduler.step(loss)
         self.stepper.zero_grad()
         self.step += 1
         last = self.step == self.config.steps
@@ -231,11 +242,11 @@ class Run:
             Point(
                 step=self.step - 1,
                 loss=loss,
-                gap=self.rates.gap,
+                gap=self.scheduler.gap,
                 lr=lr,
                 factor=factor,
                 phase=phase,
-                status=self.rates.status,
+                status=self.scheduler.status.name,
                 val_loss=self.evaluate(full=last) if evaluated else None,
                 grad_norm=grad_norm,
                 **self._measured(),
@@ -257,17 +268,19 @@ class Run:
         losses = [recompute(token_loss, self.model, c, use_reentrant=False) for c in chunks]
         return torch.stack([loss for loss in losses if loss is not None]).mean()
 
-    def _calibrate(self) -> None:
-        """Measure the first rate with the clipped gradient of the first update in place."""
+    def _measure_start(self) -> None:
+        """Measure the first rate with the clipped gradient of the first update, if asked for."""
+        if not self.config.measures_start:
+            return
         loss = parallel.global_loss(self.accelerator, self.parameters, self._batch_loss)
-        self.rates.calibrate(loss)
-        state = self.rates.state_dict()
-        self.rates.load_state_dict(parallel.first_decides(self.accelerator, lambda: state))
+        self.scheduler.calibrate(loss)
+        state = self.scheduler.state_dict()
+        self.scheduler.load_state_dict(parallel.first_decides(self.accelerator, lambda: state))
 
     @torch.no_grad()
     def evaluate(self, *, full: bool) -> float:
         """Return the mean loss on the fixed validation batches, or on about a quarter of them."""
-        batches = filled(self.config.eval_batches)
+        batches = self.config.eval_batches
         windows = self.corpus.fixed_windows(count=batches * self.batch, length=self.length)
         if not full and batches > 1:
             share = max(1, batches // 4)
@@ -276,6 +289,18 @@ class Run:
         losses = [self._loss(self.wrapped, chunk) for chunk in self._mine(windows)]
         self.wrapped.train()
         return float(self._over_processes(torch.stack(losses).mean()))
+
+    def how_it_warmed_up(self) -> dict[str, Any]:
+        """Return what the record says about warm-up, with the gaps that the law went by."""
+        memory = self.scheduler.state.memory
+        law = memory if isinstance(memory, LawMemory) else LawMemory()
+        return {
+            "warmup_end_step": self.scheduler.warmup_end_step,
+            "warmup_ended_by": self.scheduler.warmup_ended_by,
+            "div": self.scheduler.div,
+            "gap0": law.gap0,
+            "gap_peak": law.gap_peak,
+        }
 
     def facts(self) -> dict[str, Any]:
         """Return what the record says about the state the run ended in; every process asks."""

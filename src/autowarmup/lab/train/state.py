@@ -57,7 +57,7 @@ def payload(run: Run) -> dict[str, Any]:
         "config": run.config.to_dict(),
         "model": whole(run.model.state_dict(), keep=mine),
         "optimizer": whole(run.optimizer.state_dict(), keep=mine),
-        "rates": run.rates.state_dict(),
+        "rates": run.scheduler.state_dict(),
         "observer": None if run.observer is None else run.observer.state_dict(),
         "scaler": None if scaler is None else scaler.state_dict(),
         "random": checkpoint.random_state(),
@@ -81,7 +81,7 @@ def take_over(run: Run, saved: dict[str, Any]) -> None:
         {name: laid_out_like(value, present[name]) for name, value in saved["model"].items()}
     )
     run.optimizer.load_state_dict(_optimizer_state(run.optimizer, saved["optimizer"]))
-    run.rates.load_state_dict(saved["rates"])
+    run.scheduler.load_state_dict(saved["rates"])
     if run.observer is not None:
         run.observer.load_state_dict(saved["observer"])
     if run.accelerator.scaler is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autowarmup.lab.train import parallel
-from autowarmup.lab.train.config import TrainConfig, filled
+from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.progress import interruptible, progress_bar
 from autowarmup.lab.train.result import build_result, write_result
 from autowarmup.lab.train.run import Run
@@ -62,7 +62,7 @@ def _finish(run: Run, stopped: str) -> dict[str, Any]:
             out,
             status="diverged" if stopped else "finished",
             message=stopped,
-            warmup=run.rates.summary(),
+            warmup=run.how_it_warmed_up(),
             facts=facts,
         )
         write_result(out, record)
@@ -73,13 +73,13 @@ def _finish(run: Run, stopped: str) -> dict[str, Any]:
 
 def _loop(run: Run) -> str:
     """Make the updates that remain; return why the run stopped early, or nothing."""
-    config, steps = run.config, filled(run.config.steps)
+    config, steps = run.config, run.config.steps
     stopped = ""
     how = "" if run.way == "none" else "torchrun, as before, with -m "
     with (
         run.trace,
         interruptible(terminable=run.way != "none") as interrupted,
-        progress_bar(f"{config.optimizer} {config.warmup}", steps, visible=run.visible) as show,
+        progress_bar(f"{config.optimizer}, {config.rule}", steps, visible=run.visible) as show,
     ):
         while run.step < steps:
             run.wants_to_stop = interrupted()
