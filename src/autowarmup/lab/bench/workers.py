@@ -82,7 +82,8 @@ class _Worker:
 
     def cause_of_death(self) -> str:
         """Return why the process is gone."""
-        self.process.join(timeout=5)
+        # The executor waits for it too, in a thread: its exit code comes to one of us first.
+        self.executor.shutdown()
         code = self.process.exitcode or 0
         if code >= 0:
             return f"the process that ran it ended on its own with exit code {code}"
