@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from statistics import fmean, median
 
-from autowarmup.lab.bench.names import KINDS, rule_name
+from autowarmup.lab.bench.names import KINDS
 from autowarmup.lab.bench.verdict import headline, sentences
+from autowarmup.lab.report.words import rule_name
 
 FAR = 0.05
 """Gains of the default above this are the far too high rates, which carry its mean."""

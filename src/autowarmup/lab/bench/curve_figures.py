@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autowarmup.lab.bench.mean_figure import LEGEND
-from autowarmup.lab.bench.names import colour_of, rule_name
+from autowarmup.lab.bench.names import colour_of
 from autowarmup.lab.bench.rules import length_of
 from autowarmup.lab.bench.setups import key
 from autowarmup.lab.report import style
 from autowarmup.lab.report.numbers import percent, tick_percent
+from autowarmup.lab.report.words import rule_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

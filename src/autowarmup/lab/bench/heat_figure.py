@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autowarmup.lab.bench.names import (
-    colour_of,
-    optimizer_name,
-    rate_name,
-    rule_name,
-    variant_parts,
-)
+from autowarmup.lab.bench.names import colour_of, rate_name, variant_parts
 from autowarmup.lab.report import style
+from autowarmup.lab.report.words import optimizer_name, rule_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

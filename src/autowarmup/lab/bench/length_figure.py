@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.lab.bench.curve_figures import Looks, looks_of
-from autowarmup.lab.bench.names import rule_name
 from autowarmup.lab.bench.rules import length_of
 from autowarmup.lab.report import style
 from autowarmup.lab.report.numbers import percent
+from autowarmup.lab.report.words import rule_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

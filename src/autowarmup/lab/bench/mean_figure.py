@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autowarmup.lab.bench.names import TUNED_ONCE, colour_of, rule_name
+from autowarmup.lab.bench.names import TUNED_ONCE, colour_of
 from autowarmup.lab.bench.verdict import ranked
 from autowarmup.lab.report import style
 from autowarmup.lab.report.numbers import percent, tick_percent
+from autowarmup.lab.report.words import rule_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,7 @@ from typing import Any
 from autowarmup.lab.bench.sets import MULTIPLES
 from autowarmup.lab.bench.setups import BEST, SIZES, Setup
 from autowarmup.lab.report import style
-from autowarmup.lab.report.words import optimizer_name, rule_name
-
-__all__ = ["optimizer_name", "rule_name"]
+from autowarmup.lab.report.words import optimizer_name
 
 COLUMNS = ("core 2500", "600 steps", "larger model", "larger batch")
 """The parts of the core set that differ in more than the optimizer and its rate."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autowarmup.lab.bench.names import COLUMNS, KINDS, TUNED_ONCE, rule_name, setup_name
+from autowarmup.lab.bench.names import COLUMNS, KINDS, TUNED_ONCE, setup_name
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.regret import mean
 from autowarmup.lab.bench.rules import described
@@ -14,6 +14,7 @@ from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences
 from autowarmup.lab.files import write_aside, write_json
 from autowarmup.lab.report.numbers import count, percent, share
 from autowarmup.lab.report.page import figure_svg, render
+from autowarmup.lab.report.words import rule_name
 
 Json = Mapping[str, Any]
 

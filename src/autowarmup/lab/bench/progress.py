@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from autowarmup.lab.bench.names import rule_name, setup_name
+from autowarmup.lab.bench.names import setup_name
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.workers import Job
+from autowarmup.lab.report.words import rule_name
 
 
 class Progress:

@@ -11,19 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autowarmup.lab.bench.names import (
-    COLUMNS,
-    columns_of,
-    multiple_name,
-    optimizer_name,
-    setup_name,
-    shared_parts,
-)
+from autowarmup.lab.bench.names import COLUMNS, columns_of, multiple_name, setup_name, shared_parts
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.regret import setup_summary
 from autowarmup.lab.bench.rules import described
 from autowarmup.lab.bench.sets import MULTIPLES
 from autowarmup.lab.bench.setups import BEST, key
+from autowarmup.lab.report.words import optimizer_name
 from autowarmup.rules.registry import DEFAULT_RULE
 
 SUMMARY_FORMAT = "autowarmup-bench-1"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autowarmup.lab.bench.names import KINDS, rule_name
+from autowarmup.lab.bench.names import KINDS
 from autowarmup.lab.bench.verdict import headline, ranked, sentences
 from autowarmup.lab.report.numbers import percent
-from autowarmup.lab.report.terminal import console_or, table
+from autowarmup.lab.report.terminal import table
+from autowarmup.lab.report.words import rule_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,9 +23,10 @@ _COLUMNS = [
 
 def print_summary(summary: Mapping[str, Any], console: Console | None = None) -> None:
     """Print the verdict and a table of the rules, the lowest mean regret first."""
+    from rich.console import Console as RichConsole
     from rich.text import Text
 
-    console = console_or(console)
+    console = console or RichConsole()
     console.print(Text(headline(summary), style="bold"))
     for sentence in sentences(summary):
         console.print(Text(sentence))

@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from autowarmup.lab.bench.names import TUNED_ONCE, rule_name
+from autowarmup.lab.bench.names import TUNED_ONCE
 from autowarmup.lab.bench.regret import ONE_SEED
 from autowarmup.lab.report.numbers import percent
+from autowarmup.lab.report.words import rule_name
 
 Json = Mapping[str, Any]
 

@@ -11,16 +11,10 @@ from autowarmup.rules.gap_law.law import SmoothnessLaw
 
 
 def draw_law(law: SmoothnessLaw, *, gap0: float, lr: float, path: str | Path) -> None:
-    """Draw eta(gap) from the first gap (left) to 0 (right), the way training walks it.
-
-    Args:
-        law: the law, with its peak below `gap0`.
-        gap0: first gap, in units of the loss.
-        lr: peak rate.
-        path: a file that ends in .svg or .png.
+    """Draw eta(gap) with its peak rate `lr` from the first gap (left) to 0, as training walks it.
 
     Raises:
-        ValueError: another ending.
+        ValueError: a path that ends neither in .svg nor in .png.
     """
     path = Path(path)
     if path.suffix not in (".svg", ".png"):
@@ -28,20 +22,14 @@ def draw_law(law: SmoothnessLaw, *, gap0: float, lr: float, path: str | Path) ->
     with style.styled("law"):
         figure, ((axes,),) = style.panels(1, height=3.6)
         gaps = np.linspace(gap0 / 1000, gap0, 1000)
-        warm = gaps >= law.peak_gap
+        warm, look = gaps >= law.peak_gap, {"color": style.MUTED, "dashes": (3, 2)}
         axes.plot(gaps[warm], law.rate(gaps[warm]), color=style.ADAPTIVE, linewidth=2.6)
-        axes.plot(
-            gaps[~warm], law.rate(gaps[~warm]), color=style.MUTED, linewidth=1.6, dashes=(3, 2)
-        )
+        axes.plot(gaps[~warm], law.rate(gaps[~warm]), linewidth=1.6, **look)
         axes.plot([law.peak_gap], [lr], "o", color=style.ADAPTIVE)
         right = law.peak_gap < gap0 / 2
-        axes.annotate(
-            f"warm-up ends at gap {law.peak_gap:.3g}, rate {lr:g}",
-            (law.peak_gap, lr),
-            xytext=(-8 if right else 8, 8),
-            textcoords="offset points",
-            ha="right" if right else "left",
-        )
+        words = f"warm-up ends at gap {law.peak_gap:.3g}, rate {lr:g}"
+        by = (-8 if right else 8, 8)
+        style.label(axes, (law.peak_gap, lr), by, words, ha="right" if right else "left")
         axes.set_title("The rate that follows from the gap")
         axes.set_xlim(gap0, 0)
         axes.set_ylim(0, 1.15 * lr)

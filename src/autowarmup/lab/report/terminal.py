@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 
@@ -40,10 +39,3 @@ def table(
         cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
         built.add_row(*cells, style="bold" if at == main else None)
     return built
-
-
-def console_or(console: Console | None) -> Console:
-    """Return the console that was given, or that of standard output."""
-    from rich.console import Console
-
-    return console or Console()
