@@ -66,7 +66,9 @@ def test_schedule_takes_kappa_from_the_shapes_of_a_recipe(capsys):
         ("schedule --lr 1e-3 --loss0 3 --rule accurate", "kappa"),
         ("train --recipe huge --out x", "got 'huge'"),
         ("train --optimizer adam --out x", "got 'adam'"),
-        ("train --warmup soon --out x", "got 'soon'"),
+        ("train --rule soon --out x", "got 'soon'"),
+        ("train --warmup 5% --out x", "expected --rule with a name"),
+        ("measure --peak=flat --out x", "expected --rule with a name"),
         ("train --lr 0 --out x", "got 0"),
         ("train --steps 0 --out x", "got 0"),
         ("bench --set huge --out x", "got 'huge'"),
@@ -112,7 +114,7 @@ def test_help_is_readable_and_importing_the_package_is_cheap():
 def test_train_writes_a_record_and_says_the_loss(capsys, tmp_path):
     run_dir = tmp_path / "run"
     code, out, _ = run(
-        f"train --recipe tiny-cpu --optimizer muon --lr 6e-3 --warmup adaptive --steps 8 "
+        f"train --recipe tiny-cpu --optimizer muon --lr 6e-3 --rule watched --steps 8 "
         f"--batch-size 2 --seed 0 --out {run_dir}",
         capsys,
     )

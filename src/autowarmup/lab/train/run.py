@@ -297,7 +297,7 @@ class Run:
         return {
             "warmup_end_step": self.scheduler.warmup_end_step,
             "warmup_ended_by": self.scheduler.warmup_ended_by,
-            "div": self.scheduler.div,
+            "div": None if self.scheduler.rule.measured_start is None else self.scheduler.div,
             "gap0": law.gap0,
             "gap_peak": law.gap_peak,
         }
