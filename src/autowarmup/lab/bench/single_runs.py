@@ -10,7 +10,7 @@ from typing import Any
 from autowarmup.history import Trace
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.records import Record, make_record
-from autowarmup.lab.bench.rules import build, training_fields
+from autowarmup.lab.bench.rules import training_fields
 from autowarmup.lab.bench.setups import Setup
 
 
@@ -35,7 +35,6 @@ def train_single(plans: Sequence[RunPlan], scratch: Path) -> list[Record]:
         data=plan.setup.data,
         **training_fields(plan),
     )
-    measured = build(plan.rule, plan.options).measured_start is not None
     result = train(config, out=scratch, resume=True, progress=False)
     points = Trace.read(scratch / "trace.jsonl")
     trace = [(p.loss, p.factor) for p in points if p.factor is not None and math.isfinite(p.loss)]
@@ -48,7 +47,7 @@ def train_single(plans: Sequence[RunPlan], scratch: Path) -> list[Record]:
             updates=plan.setup.steps,
             seconds=result["seconds"],
             diverged_at=len(trace) if result["status"] == "diverged" else None,
-            start=1.0 / result["div"] if measured and result["div"] else 1.0,
+            start=1.0 / result["div"] if result["div"] else 1.0,
             warmup_end_step=result["warmup_end_step"],
             ended_by=result["warmup_ended_by"],
             parameters=result["parameters"],
