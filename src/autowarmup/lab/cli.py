@@ -150,9 +150,10 @@ def _command() -> str:
 _typed: list[str] = []
 
 
-def compare(
+def bench(
     out: Path,
-    recipe: str = "demo",
+    set: str = "core",
+    draw: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
     address: str = "local",
@@ -161,78 +162,56 @@ def compare(
     memory_per_run: int = 0,
     retries: int = 2,
 ) -> int:
-    """Train a grid of hand-tuned and adaptive warm-ups and draw OUT/report.html.
+    """Train a set of runs with different warm-ups and draw OUT/report.html and OUT/summary.json.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
 
     Args:
-        out: directory of the comparison.
-        recipe: which grid: demo, study or smoke.
-        workers: runs side by side; by default one per core, or what the Ray cluster has room for.
+        out: directory of the benchmark.
+        set: demo (about ten minutes on 2 cores), core (three hours), extended, robustness, or smoke
+            (seconds).
+        draw: only draw again what OUT holds.
+        workers: processes that train side by side; by default one per core, or what the Ray cluster
+            has room for.
         engine: local, or ray for a Ray cluster (the options below are for ray alone).
         address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
-        cpus_per_run: CPU cores, and threads, of each run.
-        gpus_per_run: GPUs of each run; a fraction shares one.
-        memory_per_run: bytes of memory set aside for each run; 0 leaves that out.
+        cpus_per_run: CPU cores, and threads, of each process.
+        gpus_per_run: GPUs of each process; a fraction shares one.
+        memory_per_run: bytes of memory set aside for each process; 0 leaves that out.
         retries: how often a run whose process or node died is tried again.
     """
-    from autowarmup.lab.compare.engine import run_grid
-    from autowarmup.lab.compare.grid import GRIDS
-    from autowarmup.lab.compare.ray_engine import RayOptions
+    from autowarmup.lab.bench.job import run_set, write_report
+    from autowarmup.lab.bench.ray_pool import RayOptions
+    from autowarmup.lab.bench.terminal import print_summary
 
-    if recipe not in GRIDS:
-        raise ValueError(f"recipe: expected one of {', '.join(GRIDS)}, got {recipe!r}")
     wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
     if engine == "local" and wanted != RayOptions():
         raise ValueError("expected --engine ray with the options of Ray, got --engine local")
-    ray = wanted if engine == "ray" else None
-    outcome = run_grid(GRIDS[recipe], out, workers=workers, ray=ray)
-    print(outcome.sentence)
-    if outcome.stored:
-        redraw(out)
-    if outcome.interrupted:
-        return 130
-    return 1 if outcome.failed else 0
-
-
-def bench(out: Path, set: str = "core", workers: int | None = None, draw: bool = False) -> int:
-    """Run the regret benchmark of warm-up rules and draw OUT/bench.html and OUT/summary.json.
-
-    The same command continues where it stopped: every lot of runs is stored the moment it ends.
-
-    Args:
-        out: directory of the benchmark.
-        set: core (about 3 hours on 2 cores), extended, robustness, or smoke (seconds).
-        workers: processes that train side by side, one thread each; by default one per core.
-        draw: only draw again what OUT holds.
-    """
-    from autowarmup.lab.bench.job import redraw as draw_bench
-    from autowarmup.lab.bench.job import run_bench
-
-    missing = 0
+    missing = interrupted = False
     if not draw:
-        sentence, missing = run_bench(out, set, workers=workers, command=_command())
-        print(sentence)
-    if not draw and not (out / "runs").exists():
+        ray = wanted if engine == "ray" else None
+        outcome = run_set(out, set, workers=workers, command=_command(), ray=ray)
+        print(outcome.sentence)
+        missing, interrupted = bool(outcome.missing), outcome.interrupted
+    if draw or any((out / "runs").glob("*.jsonl")):
+        print_summary(write_report(out))
+        print(f"Open {out / 'report.html'} in a browser.")
+    elif set == "robustness":
         print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
-        return 1 if missing else 0
-    draw_bench(out)
-    print(f"Open {out / 'bench.html'} in a browser.")
-    return 1 if missing else 0
+    return 130 if interrupted else int(missing)
 
 
-def redraw(directory: Annotated[Path, tyro.conf.Positional]) -> int:
-    """Draw DIRECTORY/report.html, its figures and summary.json again from DIRECTORY/runs.
+_MOVED = {
+    "compare": "autowarmup bench --set demo --out DIR",
+    "report": "autowarmup bench --draw --out DIR",
+}
 
-    Args:
-        directory: what `autowarmup compare --out` wrote.
-    """
-    from autowarmup.lab.compare.report import write_report
-    from autowarmup.lab.compare.terminal import print_summary
 
-    print_summary(write_report(directory))
-    print(f"Open {directory / 'report.html'} in a browser.")
-    return 0
+def _check_moved() -> None:
+    """Say how a verb of earlier versions is written now."""
+    verb = _typed[0] if _typed else ""
+    if verb in _MOVED:
+        raise ValueError(f"{verb}: expected `{_MOVED[verb]}`, which took its place")
 
 
 def schedule(
@@ -279,7 +258,7 @@ def schedule(
     else:
         _print_law(law, values)
     if figure is not None:
-        from autowarmup.lab.compare.law_figure import draw_law
+        from autowarmup.lab.report.law_figure import draw_law
 
         draw_law(law, gap0=gap0, lr=lr, path=figure)
     return 0
@@ -352,9 +331,7 @@ def _print_law(law: SmoothnessLaw, values: dict[str, Any]) -> None:
 VERBS = {
     "train": train,
     "measure": measure,
-    "compare": compare,
     "bench": bench,
-    "report": redraw,
     "schedule": schedule,
     "theory": theory,
 }
@@ -391,6 +368,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     _typed[:] = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_moved()
         _check_processes()
         _refuse_earlier_words()
         # Fields that the recipe fills have no default of their type.
