@@ -168,9 +168,9 @@ def choose_parameters(
     euclidean = own == ["euclidean"]
     # One object per kind, so that blocks of one kind are measured together; a norm that is not
     # known by its name is the optimizer's own.
-    known: dict[str, Any] = {each.name: each for o, g in groups if (each := norm_of(o, g))}
-    known |= {name: norm() for name, norm in BLOCK_NORMS.items()}
-    norms = {} if euclidean else {kind: known[kind] for _, kind in chosen}
+    by_name: dict[str, Any] = {each.name: each for o, g in groups if (each := norm_of(o, g))}
+    by_name |= {name: make() for name, make in BLOCK_NORMS.items()}
+    norms = {} if euclidean else {kind: by_name[kind] for _, kind in chosen}
     return CountedParameters(
         parameters=ordered,
         indices=tuple(index for index, _ in chosen),
