@@ -95,11 +95,12 @@ class Agreement:
             overflow: above 0 on its device if the update was thrown away.
         """
         buffer = self.buffer
-        if self._alone and self._mean and not self.lag and type(weight) is float and weight == 1.0:
+        plain = self._alone and self._mean and not self.lag and not buffer.on_host.batches
+        if plain and type(weight) is float and weight == 1.0:
             # One CPU and one batch an update: most loops, at every step.
-            if type(loss) is float and not buffer.on_host.batches:
+            if type(loss) is float:
                 return AgreedLoss(loss)
-            if isinstance(loss, Tensor) and loss.is_cpu and not buffer.on_host.batches:
+            if isinstance(loss, Tensor) and loss.is_cpu:
                 return AgreedLoss(check_scalar(loss, "loss").item())
         if loss is not None:
             buffer.add(loss, weight)
