@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
     ) from error
 
 from autowarmup.lab.train.config import TrainConfig
+from autowarmup.lab.train.earlier import WORDS
 from autowarmup.rules.gap_law.law import SmoothnessLaw
 from autowarmup.rules.gap_law.peak import choose, kappa
 
@@ -83,12 +85,13 @@ def measure(
     every: int | None = None,
     run: Path | None = None,
     object: str | None = None,
+    draw: bool = False,
 ) -> int:
     """Measure the curvature along training: OUT/measure.json with fits, and OUT/measure.html.
 
     Trains with the options below, or reads a finished run (--run), or trains one of the small
     models of arXiv 2510.03164 (--object; --steps, --every and --seed apply). The same command
-    continues a training that was cut short.
+    continues a training that was cut short. --draw only builds the page of a stored OUT again.
 
     Args:
         training: what to train, as in `autowarmup train`.
@@ -97,30 +100,35 @@ def measure(
         run: a finished `autowarmup train --measure` run to read instead of training.
         object: deep-linear, deep-leaky-relu, two-layer-ce, two-layer-mse, one-layer-transformer or
             digits-vit.
+        draw: build OUT/measure.html from the OUT/measure.json that is there; nothing is measured.
     """
-    from autowarmup.lab.curvature import sources
-    from autowarmup.lab.curvature.terminal import print_record
+    from autowarmup.lab import curvature
+    from autowarmup.lab.curvature import measure as measuring
 
     typed = {name: value for name, value in asdict(training).items()
              if value != getattr(MeasureOptions, name)}  # fmt: skip
     if every is not None:
         typed["measure_every"] = every
-    if run is not None and object is not None:
-        raise ValueError("expected either --run or --object, got both")
-    if run is not None:
+    chosen = {"--run": run is not None, "--object": object is not None, "--draw": draw}
+    if len(both := [name for name, given in chosen.items() if given]) > 1:
+        raise ValueError(f"expected one of --run, --object and --draw, got {' and '.join(both)}")
+    if draw:
+        _only(typed, "--draw")
+        record = curvature.page(out)
+    elif run is not None:
         _only(typed, "--run", "lower_bound")
-        record = sources.measure_run(
+        record = measuring.measure_run(
             run, out, lower_bound=typed.get("lower_bound"), command=_command()
         )
     elif object is not None:
         _only(typed, "--object", "steps", "seed", "measure_every")
-        record = sources.measure_object(
+        record = measuring.measure_object(
             object, out, steps=training.steps, every=every, seed=training.seed, command=_command()
         )
     else:
         config = TrainConfig.from_dict({**asdict(training), **typed})
-        record = sources.measure_training(config, out, command=_command())
-    print_record(record, out)
+        record = measuring.measure_training(config, out, command=_command())
+    curvature.print_record(record, out)
     return 1 if record["source"].get("status") == "diverged" else 0
 
 
@@ -130,7 +138,8 @@ def _only(typed: dict[str, Any], beside: str, *allowed: str) -> None:
     if idle:
         flags = ", ".join(f"--{name.removeprefix('measure_').replace('_', '-')}" for name in idle)
         usable = ", ".join(f"--{n.removeprefix('measure_').replace('_', '-')}" for n in allowed)
-        raise ValueError(f"{beside}: expected no training options but {usable}, got {flags}")
+        but = f" but {usable}" if usable else ""
+        raise ValueError(f"{beside}: expected no training options{but}, got {flags}")
 
 
 def _command() -> str:
@@ -141,9 +150,10 @@ def _command() -> str:
 _typed: list[str] = []
 
 
-def compare(
+def bench(
     out: Path,
-    recipe: str = "demo",
+    set: str = "core",
+    draw: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
     address: str = "local",
@@ -152,78 +162,56 @@ def compare(
     memory_per_run: int = 0,
     retries: int = 2,
 ) -> int:
-    """Train a grid of hand-tuned and adaptive warm-ups and draw OUT/report.html.
+    """Train a set of runs with different warm-ups and draw OUT/report.html and OUT/summary.json.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
 
     Args:
-        out: directory of the comparison.
-        recipe: which grid: demo, study or smoke.
-        workers: runs side by side; by default one per core, or what the Ray cluster has room for.
+        out: directory of the benchmark.
+        set: demo (about ten minutes on 2 cores), core (three hours), extended, robustness, or smoke
+            (seconds).
+        draw: only draw again what OUT holds.
+        workers: processes that train side by side; by default one per core, or what the Ray cluster
+            has room for.
         engine: local, or ray for a Ray cluster (the options below are for ray alone).
         address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
-        cpus_per_run: CPU cores, and threads, of each run.
-        gpus_per_run: GPUs of each run; a fraction shares one.
-        memory_per_run: bytes of memory set aside for each run; 0 leaves that out.
+        cpus_per_run: CPU cores, and threads, of each process.
+        gpus_per_run: GPUs of each process; a fraction shares one.
+        memory_per_run: bytes of memory set aside for each process; 0 leaves that out.
         retries: how often a run whose process or node died is tried again.
     """
-    from autowarmup.lab.compare.engine import run_grid
-    from autowarmup.lab.compare.grid import GRIDS
-    from autowarmup.lab.compare.ray_engine import RayOptions
+    from autowarmup.lab.bench.job import run_set, write_report
+    from autowarmup.lab.bench.ray_pool import RayOptions
+    from autowarmup.lab.bench.terminal import print_summary
 
-    if recipe not in GRIDS:
-        raise ValueError(f"recipe: expected one of {', '.join(GRIDS)}, got {recipe!r}")
     wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
     if engine == "local" and wanted != RayOptions():
         raise ValueError("expected --engine ray with the options of Ray, got --engine local")
-    ray = wanted if engine == "ray" else None
-    outcome = run_grid(GRIDS[recipe], out, workers=workers, ray=ray)
-    print(outcome.sentence)
-    if outcome.stored:
-        redraw(out)
-    if outcome.interrupted:
-        return 130
-    return 1 if outcome.failed else 0
-
-
-def bench(out: Path, set: str = "core", workers: int | None = None, draw: bool = False) -> int:
-    """Run the regret benchmark of warm-up rules and draw OUT/bench.html and OUT/summary.json.
-
-    The same command continues where it stopped: every lot of runs is stored the moment it ends.
-
-    Args:
-        out: directory of the benchmark.
-        set: core (about 3 hours on 2 cores), extended, robustness, or smoke (seconds).
-        workers: processes that train side by side, one thread each; by default one per core.
-        draw: only draw again what OUT holds.
-    """
-    from autowarmup.lab.bench.job import redraw as draw_bench
-    from autowarmup.lab.bench.job import run_bench
-
-    missing = 0
+    missing = interrupted = False
     if not draw:
-        sentence, missing = run_bench(out, set, workers=workers, command=_command())
-        print(sentence)
-    if not draw and not (out / "runs").exists():
+        ray = wanted if engine == "ray" else None
+        outcome = run_set(out, set, workers=workers, command=_command(), ray=ray)
+        print(outcome.sentence)
+        missing, interrupted = bool(outcome.missing), outcome.interrupted
+    if draw or any((out / "runs").glob("*.jsonl")):
+        print_summary(write_report(out))
+        print(f"Open {out / 'report.html'} in a browser.")
+    elif set == "robustness":
         print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
-        return 1 if missing else 0
-    draw_bench(out)
-    print(f"Open {out / 'bench.html'} in a browser.")
-    return 1 if missing else 0
+    return 130 if interrupted else int(missing)
 
 
-def redraw(directory: Annotated[Path, tyro.conf.Positional]) -> int:
-    """Draw DIRECTORY/report.html, its figures and summary.json again from DIRECTORY/runs.
+_MOVED = {
+    "compare": "autowarmup bench --set demo --out DIR",
+    "report": "autowarmup bench --draw --out DIR",
+}
 
-    Args:
-        directory: what `autowarmup compare --out` wrote.
-    """
-    from autowarmup.lab.compare.report import write_report
-    from autowarmup.lab.compare.terminal import print_summary
 
-    print_summary(write_report(directory))
-    print(f"Open {directory / 'report.html'} in a browser.")
-    return 0
+def _check_moved() -> None:
+    """Say how a verb of earlier versions is written now."""
+    verb = _typed[0] if _typed else ""
+    if verb in _MOVED:
+        raise ValueError(f"{verb}: expected `{_MOVED[verb]}`, which took its place")
 
 
 def schedule(
@@ -270,7 +258,7 @@ def schedule(
     else:
         _print_law(law, values)
     if figure is not None:
-        from autowarmup.lab.compare.law_figure import draw_law
+        from autowarmup.lab.report.law_figure import draw_law
 
         draw_law(law, gap0=gap0, lr=lr, path=figure)
     return 0
@@ -343,12 +331,24 @@ def _print_law(law: SmoothnessLaw, values: dict[str, Any]) -> None:
 VERBS = {
     "train": train,
     "measure": measure,
-    "compare": compare,
     "bench": bench,
-    "report": redraw,
     "schedule": schedule,
     "theory": theory,
 }
+
+
+def _refuse_earlier_words() -> None:
+    """Say the new spelling of options that `train` and `measure` had until version 0.1."""
+    if not _typed or _typed[0] not in ("train", "measure"):
+        return
+    flags = [word.partition("=")[0] for word in _typed]
+    for word in WORDS:
+        flag = f"--{word.replace('_', '-')}"
+        if flag in flags:
+            raise ValueError(
+                f"{flag}: a rule owns its settings now; expected --rule with a name such as "
+                f"'watched', 'linear 5%', 'linear 500 steps' or 'flat(div=50)', got {flag}"
+            )
 
 
 def _is_first() -> bool:
@@ -368,7 +368,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     _typed[:] = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_moved()
         _check_processes()
+        _refuse_earlier_words()
+        # Fields that the recipe fills have no default of their type.
+        warnings.filterwarnings("ignore", message="The field .* is annotated with type")
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
             args=arguments,

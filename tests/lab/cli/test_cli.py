@@ -66,11 +66,15 @@ def test_schedule_takes_kappa_from_the_shapes_of_a_recipe(capsys):
         ("schedule --lr 1e-3 --loss0 3 --rule accurate", "kappa"),
         ("train --recipe huge --out x", "got 'huge'"),
         ("train --optimizer adam --out x", "got 'adam'"),
-        ("train --warmup soon --out x", "got 'soon'"),
+        ("train --rule soon --out x", "got 'soon'"),
+        ("train --warmup 5% --out x", "expected --rule with a name"),
+        ("measure --peak=flat --out x", "expected --rule with a name"),
         ("train --lr 0 --out x", "got 0"),
         ("train --steps 0 --out x", "got 0"),
-        ("compare --recipe huge --out x", "got 'huge'"),
-        ("report nowhere", "nowhere"),
+        ("bench --set huge --out x", "got 'huge'"),
+        ("bench --draw --out nowhere", "nowhere"),
+        ("compare --recipe demo --out x", "autowarmup bench --set demo --out DIR"),
+        ("report x", "autowarmup bench --draw --out DIR"),
     ],
 )
 def test_mistakes_get_one_sentence_and_exit_code_2(
@@ -87,7 +91,7 @@ def test_mistakes_get_one_sentence_and_exit_code_2(
 
 def test_a_directory_that_is_not_ours_is_left_alone(capsys, tmp_path):
     (tmp_path / "thesis.tex").write_text("do not touch")
-    for verb in ("train --steps 2", "compare --recipe smoke"):
+    for verb in ("train --steps 2", "bench --set smoke", "bench --set robustness"):
         code, _, err = run(f"{verb} --out {tmp_path}", capsys)
         assert code == 2
         assert str(tmp_path) in err
@@ -96,7 +100,7 @@ def test_a_directory_that_is_not_ours_is_left_alone(capsys, tmp_path):
 
 def test_help_is_readable_and_importing_the_package_is_cheap():
     shown = python("-m", "autowarmup.lab.cli", "--help")
-    for verb in ("train", "compare", "report", "schedule"):
+    for verb in ("train", "bench", "schedule"):
         assert verb in shown
     loaded = python(
         "-c",
@@ -107,10 +111,10 @@ def test_help_is_readable_and_importing_the_package_is_cheap():
     assert loaded.strip() == "[]"
 
 
-def test_train_then_compare_then_report(capsys, tmp_path):
+def test_train_writes_a_record_and_says_the_loss(capsys, tmp_path):
     run_dir = tmp_path / "run"
     code, out, _ = run(
-        f"train --recipe tiny-cpu --optimizer muon --lr 6e-3 --warmup adaptive --steps 8 "
+        f"train --recipe tiny-cpu --optimizer muon --lr 6e-3 --rule watched --steps 8 "
         f"--batch-size 2 --seed 0 --out {run_dir}",
         capsys,
     )
@@ -120,15 +124,3 @@ def test_train_then_compare_then_report(capsys, tmp_path):
     assert f"{result['val_loss']:.4f}" in out
     assert len(lines) == 8
     assert {"val_loss", "warmup_end_step", "config", "environment"} <= set(result)
-
-    grid_dir = tmp_path / "grid"
-    code, _, _ = run(f"compare --recipe smoke --out {grid_dir}", capsys)
-    assert code == 0
-    runs = sorted((grid_dir / "runs").glob("*.json"))
-    assert len(runs) == 6
-    assert (grid_dir / "summary.json").is_file()
-    page = (grid_dir / "report.html").read_bytes()
-    (grid_dir / "report.html").unlink()
-    code, out, _ = run(f"report {grid_dir}", capsys)
-    assert code == 0
-    assert (grid_dir / "report.html").read_bytes() == page

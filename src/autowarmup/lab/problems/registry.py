@@ -115,7 +115,7 @@ def run_object(
     optimizer = torch.optim.SGD(parameters, lr=chosen.lr)
     observer = CurvatureObserver(
         problem.model, optimizer, problem.loss, norm="euclidean", every=every,
-        f_star=problem.lower_bound, count="all", hessian=True,
+        lower_bound=problem.lower_bound, count="all", hessian=True,
     )  # fmt: skip
     with progress_bar(name, steps, visible=progress) as show:
         try:
