@@ -12,7 +12,7 @@ help:
 	@echo "make lint        ruff and pyright"
 	@echo "make bench       the committed benchmark of warm-up rules again (about 3 hours on 2 cores; resumes)"
 	@echo "make curvature   the committed curvature measurements again (about 1.5 hours on 2 cores)"
-	@echo "make theory      the committed check of every theorem again, on 10,200 random functions and on networks (minutes)"
+	@echo "make theory      the committed check of every theorem and the studies beside it again (minutes)"
 	@echo "make benchmarks  the timings behind the README, as JSON in results/benchmarks"
 
 $(READY): pyproject.toml constraints.txt peers.txt
@@ -42,13 +42,14 @@ bench: $(READY)
 	$(BIN)/autowarmup bench --set robustness --out results/bench
 
 curvature: $(READY)
-	$(BIN)/python tools/curvature_study.py
+	$(BIN)/python -m studies.curvature
 
 theory: $(READY)
 	$(BIN)/autowarmup theory --instances 600 --seed 1 --out results/theory
-	$(BIN)/autowarmup theory --figures --out results/theory
-	$(BIN)/python tools/theory_counts.py
-	$(BIN)/python tools/neural_study.py
+	$(BIN)/python -m studies.theory.separation
+	$(BIN)/python -m studies.theory.picture
+	$(BIN)/python -m studies.theory.counts
+	$(BIN)/python -m studies.theory.neural
 	$(BIN)/python tools/readme_results.py
 
 benchmarks: $(READY)

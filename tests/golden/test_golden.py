@@ -13,46 +13,46 @@ from pathlib import Path
 import pytest
 import torch
 
-from autowarmup import AdaptiveWarmup, Trace
+from autowarmup import AdaptiveWarmup, GapLaw, Trace
+from autowarmup.rules import Run, begin, step
 from autowarmup.rules.gap_law.peak import flat
-from autowarmup.rules.gap_law.schedule import ScheduleConfig, init, step
 
 HERE = Path(__file__).parent
 RUNS = json.loads((HERE / "runs.json").read_text())
 
 
-def recorded(name: str) -> tuple[dict, Trace, dict]:
+def recorded(name: str) -> tuple[dict, Trace, GapLaw]:
     run = RUNS[name]
-    settings = {"div": run["div"], "peak": run["gap_peak"] / run["gap0"]}
-    return run, Trace.read(HERE / f"{name}.jsonl"), settings
+    rule = GapLaw(end=run["gap_peak"] / run["gap0"], div=run["div"])
+    return run, Trace.read(HERE / f"{name}.jsonl"), rule
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_default_rule_places_the_peak_where_it_did(name):
-    _, _, settings = recorded(name)
-    assert flat(settings["div"]) == pytest.approx(settings["peak"], rel=1e-5)
+def test_flat_places_the_peak_where_it_did(name):
+    _, _, rule = recorded(name)
+    assert flat(rule.div) == pytest.approx(rule.end, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_core_reproduces_the_recorded_rates(name):
-    run, trace, settings = recorded(name)
-    state = init(ScheduleConfig(total_steps=run["steps_done"], **settings))
+def test_the_rule_reproduces_the_recorded_rates(name):
+    run, trace, rule = recorded(name)
+    state = begin(rule, Run(run["steps_done"]))
     for point in trace:
         assert run["lr"] * state.factor == pytest.approx(point.lr, rel=1e-11)
         assert state.phase == point.phase
-        state, _, status = step(state, point.loss)
+        state = step(state, point.loss)
         assert state.gap == pytest.approx(point.gap, rel=1e-12)
-        assert status.name == point.status
+        assert state.status.name == point.status
     assert len(trace) == run["steps_done"]
-    assert state.warmup_end_step == run["warmup_end_step"]
+    assert state.end == run["warmup_end_step"]
     assert state.ended_by == run["warmup_ended_by"]
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_so_does_the_torch_scheduler(name):
-    run, trace, settings = recorded(name)
+    run, trace, rule = recorded(name)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=run["lr"])
-    scheduler = AdaptiveWarmup(optimizer, run["steps_done"], **settings)
+    scheduler = AdaptiveWarmup(optimizer, run["steps_done"], rule=rule)
     for point in trace:
         assert optimizer.param_groups[0]["lr"] == pytest.approx(point.lr, rel=1e-11)
         optimizer.step()

@@ -85,12 +85,13 @@ def measure(
     every: int | None = None,
     run: Path | None = None,
     object: str | None = None,
+    draw: bool = False,
 ) -> int:
     """Measure the curvature along training: OUT/measure.json with fits, and OUT/measure.html.
 
     Trains with the options below, or reads a finished run (--run), or trains one of the small
     models of arXiv 2510.03164 (--object; --steps, --every and --seed apply). The same command
-    continues a training that was cut short.
+    continues a training that was cut short. --draw only builds the page of a stored OUT again.
 
     Args:
         training: what to train, as in `autowarmup train`.
@@ -99,30 +100,35 @@ def measure(
         run: a finished `autowarmup train --measure` run to read instead of training.
         object: deep-linear, deep-leaky-relu, two-layer-ce, two-layer-mse, one-layer-transformer or
             digits-vit.
+        draw: build OUT/measure.html from the OUT/measure.json that is there; nothing is measured.
     """
-    from autowarmup.lab.curvature import sources
-    from autowarmup.lab.curvature.terminal import print_record
+    from autowarmup.lab import curvature
+    from autowarmup.lab.curvature import measure as measuring
 
     typed = {name: value for name, value in asdict(training).items()
              if value != getattr(MeasureOptions, name)}  # fmt: skip
     if every is not None:
         typed["measure_every"] = every
-    if run is not None and object is not None:
-        raise ValueError("expected either --run or --object, got both")
-    if run is not None:
+    chosen = {"--run": run is not None, "--object": object is not None, "--draw": draw}
+    if len(both := [name for name, given in chosen.items() if given]) > 1:
+        raise ValueError(f"expected one of --run, --object and --draw, got {' and '.join(both)}")
+    if draw:
+        _only(typed, "--draw")
+        record = curvature.page(out)
+    elif run is not None:
         _only(typed, "--run", "lower_bound")
-        record = sources.measure_run(
+        record = measuring.measure_run(
             run, out, lower_bound=typed.get("lower_bound"), command=_command()
         )
     elif object is not None:
         _only(typed, "--object", "steps", "seed", "measure_every")
-        record = sources.measure_object(
+        record = measuring.measure_object(
             object, out, steps=training.steps, every=every, seed=training.seed, command=_command()
         )
     else:
         config = TrainConfig.from_dict({**asdict(training), **typed})
-        record = sources.measure_training(config, out, command=_command())
-    print_record(record, out)
+        record = measuring.measure_training(config, out, command=_command())
+    curvature.print_record(record, out)
     return 1 if record["source"].get("status") == "diverged" else 0
 
 
@@ -132,7 +138,8 @@ def _only(typed: dict[str, Any], beside: str, *allowed: str) -> None:
     if idle:
         flags = ", ".join(f"--{name.removeprefix('measure_').replace('_', '-')}" for name in idle)
         usable = ", ".join(f"--{n.removeprefix('measure_').replace('_', '-')}" for n in allowed)
-        raise ValueError(f"{beside}: expected no training options but {usable}, got {flags}")
+        but = f" but {usable}" if usable else ""
+        raise ValueError(f"{beside}: expected no training options{but}, got {flags}")
 
 
 def _command() -> str:
@@ -262,25 +269,18 @@ def theory(
     seed: int = 0,
     json: bool = False,
     out: Path | None = None,
-    figures: bool = False,
 ) -> int:
     """Check every theorem of both papers on functions of which everything is known.
 
     Seconds. The exit code is 1 where a statement is violated, or where a false one is not caught.
-    With --figures it draws, in its place, warm-up against fixed steps and the rate of the theorem
-    in three norms; one to two minutes.
 
     Args:
         instances: random functions of each kind; 600 make more than 10,000.
         seed: the same seed gives the same numbers.
         json: print one JSON object for machines.
         out: also write OUT/theory.json and OUT/theory.html.
-        figures: write OUT/separation.json, OUT/picture.json and OUT/figures; needs --out.
     """
-    if figures:
-        return _theory_figures(seed, out)
-    from autowarmup.lab.theory.page import write_page
-    from autowarmup.lab.theory.terminal import print_report
+    from autowarmup.lab.theory.report import print_report
     from autowarmup.lab.theory.verify import verify
 
     report = verify(instances, seed, command=_command())
@@ -289,19 +289,9 @@ def theory(
     else:
         print_report(report)
     if out is not None:
-        page = write_page(out, report)
+        page = report.write(out)
         print(f"Open {page} in a browser.", file=sys.stderr if json else sys.stdout)
     return 1 if report.wrong else 0
-
-
-def _theory_figures(seed: int, out: Path | None) -> int:
-    if out is None:
-        raise ValueError("expected a folder for the figures (--out DIR), got none")
-    from autowarmup.lab.theory.figures import write_figures
-
-    for path in write_figures(out, seed, command=_command()):
-        print(path)
-    return 0
 
 
 def _to_json(values: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from autowarmup.lab.train import OPTIMIZERS, RECIPES, TrainConfig
 def test_every_recipe_fills_every_field(recipe, optimizer):
     config = TrainConfig(recipe=recipe, optimizer=optimizer)
     assert None not in config.to_dict().values()
-    assert config.lr == RECIPES[recipe].suggested[optimizer].lr
+    assert config.lr == RECIPES[recipe].rates[optimizer]
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -30,7 +30,6 @@ def test_published_protocol():
     assert (size.width, size.layers, size.heads) == (768, 12, 12)
     assert (config.batch_size, config.sequence_length, config.steps) == (256, 512, 8000)
     assert (config.weight_decay, config.clip, config.lr) == (0.1, 0.5, 1e-2)
-    assert size.suggested["normsgd"].lower_bound == 4.3
     assert RECIPES["llama-210m"].layers == 24
 
 
@@ -53,7 +52,7 @@ def test_published_protocol():
 )
 def test_configs_of_earlier_versions_are_read(earlier, rule, measures):
     config = TrainConfig.from_dict({"recipe": "tiny-cpu", "optimizer": "lion", **earlier})
-    assert (config.rule, config.measures_start) == (rule, measures)
+    assert (config.rule, config.calibrate) == (rule, measures)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +75,11 @@ def test_configs_of_earlier_versions_are_read(earlier, rule, measures):
         ({"rule": "50"}, "a bare number reads like a rate"),
         ({"rule": "flat(max_fraction=0)"}, "expected 0 < max_fraction <= 1"),
         ({"rule": "flat(smoothing=1.0)"}, "expected 0 <= smoothing < 1"),
+        (
+            {"calibrate": True},
+            "calibrate: the rule 'watched' has no first rate to measure; expected",
+        ),
+        ({"rule": "linear 5%", "calibrate": True}, "the rule 'linear 5%' has no first rate"),
         ({"decay": "poly"}, "decay: expected one of cosine"),
         ({"mixed_precision": "fp8"}, "mixed_precision: expected one of no, fp16, bf16"),
         ({"lower_bound": float("inf")}, "lower_bound: expected a finite loss"),
@@ -98,7 +102,8 @@ def test_ids_tell_configs_apart():
     configs = [
         TrainConfig(),
         TrainConfig(seed=1),
-        TrainConfig(calibrate=False),
+        TrainConfig(rule="flat"),
+        TrainConfig(rule="flat", calibrate=False),
         TrainConfig(rule="linear 5%"),
         TrainConfig(clip=1.0),
     ]
@@ -108,12 +113,12 @@ def test_ids_tell_configs_apart():
 
 
 def test_command_names_what_was_changed():
-    config = TrainConfig(optimizer="lion", calibrate=False, rule="linear 5%", clip=1.0)
+    config = TrainConfig(optimizer="lion", calibrate=False, rule="flat(div=50)", clip=1.0)
     words = shlex.split(config.command("some dir"))
     assert words[:2] == ["autowarmup", "train"]
     assert "--no-calibrate" in words
     assert words[words.index("--clip") + 1] == "1.0"
-    assert words[words.index("--rule") + 1] == "linear 5%"
+    assert words[words.index("--rule") + 1] == "flat(div=50.0)"
     assert words[words.index("--out") + 1] == "some dir"
     assert "--decay" not in words
 

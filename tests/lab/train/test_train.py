@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from autowarmup.history import Trace
-from autowarmup.lab.train import OPTIMIZERS, TrainConfig
+from autowarmup.lab.train import OPTIMIZERS, TrainConfig, batch_gradient
 from autowarmup.lab.train.train import train
 
 run_module = importlib.import_module("autowarmup.lab.train.run")
@@ -113,9 +113,9 @@ def test_clipping_bounds_the_gradient_that_moves(micro, tmp_path):
 
 def test_divergence_is_a_result(micro, tmp_path, monkeypatch):
     config = TrainConfig(rule="none", **micro)
-    honest = run_module.token_loss
+    honest = batch_gradient.token_loss
     monkeypatch.setattr(
-        run_module, "token_loss", lambda *a: honest(*a) * (math.nan if len(seen) > 6 else 1)
+        batch_gradient, "token_loss", lambda *a: honest(*a) * (math.nan if len(seen) > 6 else 1)
     )
     seen: list[int] = []
     update = run_module.Run.update

@@ -60,17 +60,16 @@ def load_checkpoint(out: Path) -> dict[str, Any] | None:
     for path in reversed(found):
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(saved, dict):
-                raise TypeError(f"a {type(saved).__name__}")
+            if isinstance(saved, dict):
+                return saved
+            reason = f"a {type(saved).__name__}"
         except Exception as error:  # a damaged archive raises many kinds
             reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
-            warnings.warn(
-                f"resume: expected a checkpoint of autowarmup in {path}, got a file that cannot be "
-                f"read ({reason}); trying the one before it",
-                stacklevel=2,
-            )
-        else:
-            return saved
+        warnings.warn(
+            f"resume: expected a checkpoint of autowarmup in {path}, got a file that cannot be "
+            f"read ({reason}); trying the one before it",
+            stacklevel=2,
+        )
     if found:
         names = ", ".join(path.name for path in found)
         raise ValueError(

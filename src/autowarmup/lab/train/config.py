@@ -17,14 +17,12 @@ from autowarmup.rules.decay import DECAYS
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 
 OPTIMIZERS = ("muon", "lion", "signum", "signsgd", "normsgd", "adamw", "sgd")
-PRECISIONS = ("no", "fp16", "bf16")
-PARALLELS = ("auto", "none", "ddp", "fsdp")
 # The words of `autowarmup.measure.blocks`, which needs torch; a config does not.
 NORMS = ("auto", "spectral", "linf", "frobenius", "euclidean")
 COUNTS = ("auto", "matrices", "constrained", "all")
 
-FROM_RECIPE: Any = None
-"""Default of fields that the recipe fills when the config is built; a built one has no `None`."""
+OPEN: Any = None
+"""Default of fields that the recipe or the rule fills; a config that is built has no `None`."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,13 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        recipe: named size, see `autowarmup.lab.train.RECIPES`.
+        recipe: named size: tiny-cpu, small-cpu, llama-124m or llama-210m.
         optimizer: muon, lion, signum, signsgd, normsgd, adamw or sgd.
-        lr: peak learning rate (left out: the recipe's suggestion for the optimizer).
+        lr: peak learning rate.
         rule: warm-up rule: watched, none, "linear 5%", "linear 500 steps", flat, accurate,
             published, h0h1, untuned, doubling or autowu; with settings as "flat(div=50)".
-        calibrate: measure the first rate on the first batch, for rules that have one to measure.
+        calibrate: measure the first rate on the first batch, for rules that start from a measured
+            rate: flat, accurate, published, h0h1 and doubling.
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
         final_fraction: rate at the end of the decay, as a share of the peak rate.
         lower_bound: a loss that training cannot go under, in nats per token.
@@ -57,7 +56,7 @@ class TrainConfig:
         parallel: how several processes (torchrun) share a run: ddp, fsdp, none, or auto: ddp where
             there are several.
         threads: CPU threads of torch; 0 leaves them as they are.
-        save_model: keep the final weights in `out/model` in the transformers layout.
+        save_model: keep the final weights in OUT/model in the transformers layout.
         measure: measure the curvature along the run; changes no weight, only what is written down.
         measure_every: updates between measurements.
         measure_norm: auto (that of the optimizer), spectral, linf, frobenius or euclidean.
@@ -79,24 +78,24 @@ class TrainConfig:
 
     recipe: str = "tiny-cpu"
     optimizer: str = "muon"
-    lr: float = FROM_RECIPE
+    lr: float = OPEN
     rule: str = DEFAULT_RULE
-    calibrate: bool = True
+    calibrate: bool = OPEN
     decay: str = "cosine"
     final_fraction: float = 0.0
     lower_bound: float = 0.0
-    steps: int = FROM_RECIPE
+    steps: int = OPEN
     seed: int = 0
-    batch_size: int = FROM_RECIPE
-    sequence_length: int = FROM_RECIPE
-    accumulation: int = FROM_RECIPE
+    batch_size: int = OPEN
+    sequence_length: int = OPEN
+    accumulation: int = OPEN
     weight_decay: float = 0.1
     clip: float = 0.5
     eval_every: int = 0
-    eval_batches: int = FROM_RECIPE
+    eval_batches: int = OPEN
     checkpoint_every: int = 100
-    data: str = FROM_RECIPE
-    tokenizer: str = FROM_RECIPE
+    data: str = OPEN
+    tokenizer: str = OPEN
     mixed_precision: str = "no"
     parallel: str = "auto"
     threads: int = 0
@@ -109,26 +108,21 @@ class TrainConfig:
     measure_hessian: bool = False
 
     def __post_init__(self) -> None:
-        size = recipe(self.recipe)
-        _among("optimizer", self.optimizer, OPTIMIZERS)
-        rule = rule_of(self.rule)
-        suggested = {"lr": size.suggested[self.optimizer].lr}
-        suggested |= {name: getattr(size, name) for name in _SIZES}
-        for name, value in suggested.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
+        size, rule = recipe(self.recipe), rule_of(self.rule)
+        _check_choices(self)
+        followed = {"lr": size.rates[self.optimizer], "calibrate": rule.measured_start is not None}
+        for field in fields(self):
+            if getattr(self, field.name) is None:
+                value = followed.get(field.name, getattr(size, field.name, None))
+                object.__setattr__(self, field.name, value)
         object.__setattr__(self, "rule", rule.name)
-        _check(self, rule)
+        _check_numbers(self)
+        _check_rule(self, rule)
 
     @property
     def size(self) -> Recipe:
         """The recipe behind the name."""
         return recipe(self.recipe)
-
-    @property
-    def measures_start(self) -> bool:
-        """Whether the first rate is measured on the first batch."""
-        return self.calibrate and rule_of(self.rule).measured_start is not None
 
     @property
     def eval_interval(self) -> int:
@@ -183,43 +177,51 @@ class TrainConfig:
         return shlex.join([*words, "--out", out])
 
 
-_SIZES = ("steps", "batch_size", "sequence_length", "accumulation", "eval_batches", "data",
-          "tokenizer")  # fmt: skip
-_AT_LEAST_1 = ("steps", "batch_size", "sequence_length", "accumulation", "eval_batches",
-               "measure_every")  # fmt: skip
+_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "decay": DECAYS,
+    "mixed_precision": ("no", "fp16", "bf16"),
+    "parallel": ("auto", "none", "ddp", "fsdp"),
+    "measure_norm": NORMS,
+    "measure_count": COUNTS,
+}
+_TINY, _LARGE = math.ulp(0.0), 1e300
+_RANGES = (
+    (1, _LARGE, "at least 1", ("steps", "batch_size", "sequence_length", "accumulation",
+                               "eval_batches", "measure_every")),
+    (0, _LARGE, "0 or more", ("eval_every", "checkpoint_every", "threads", "seed",
+                              "weight_decay")),
+    (0, _LARGE, "0 (no clipping) or more", ("clip",)),
+    (_TINY, _LARGE, "a positive number", ("lr",)),
+    (0, 1, "a share between 0 and 1", ("final_fraction",)),
+    (-_LARGE, _LARGE, "a finite loss", ("lower_bound",)),
+)  # fmt: skip
 
 
-def _among(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+def _check_choices(config: TrainConfig) -> None:
+    for name, known in _CHOICES.items():
+        if getattr(config, name) not in known:
+            expected, got = ", ".join(known), getattr(config, name)
+            raise ValueError(f"{name}: expected one of {expected}, got {got!r}")
 
 
-def _check(config: TrainConfig, rule: Rule[Any]) -> None:
-    """Refuse values that no run could use, one sentence each."""
-
-    def between(name: str, low: float, high: float, shown: str) -> None:
-        value = getattr(config, name)
-        if not low <= value <= high:  # also refuses nan
-            raise ValueError(f"{name}: expected {shown}, got {value}")
-
-    tiny, large = math.ulp(0.0), 1e300
-    for name in _AT_LEAST_1:
-        between(name, 1, large, "at least 1")
-    for name in ("eval_every", "checkpoint_every", "threads", "seed"):
-        between(name, 0, large, "0 or more")
-    between("lr", tiny, large, "a positive number")
-    between("weight_decay", 0.0, large, "0 or more")
-    between("clip", 0.0, large, "0 (no clipping) or more")
-    between("final_fraction", 0.0, 1.0, "a share between 0 and 1")
-    between("lower_bound", -large, large, "a finite loss")
-    _among("decay", config.decay, DECAYS)
-    _among("mixed_precision", config.mixed_precision, PRECISIONS)
-    _among("parallel", config.parallel, PARALLELS)
-    _among("measure_norm", config.measure_norm, NORMS)
-    _among("measure_count", config.measure_count, COUNTS)
+def _check_numbers(config: TrainConfig) -> None:
+    for low, high, shown, names in _RANGES:
+        for name in names:
+            value = getattr(config, name)
+            if not low <= value <= high:  # also refuses nan
+                raise ValueError(f"{name}: expected {shown}, got {value}")
     if config.batch_size % config.accumulation:
         raise ValueError(
             f"batch_size: expected a multiple of accumulation ({config.accumulation}), "
             f"got {config.batch_size}"
+        )
+
+
+def _check_rule(config: TrainConfig, rule: Rule[Any]) -> None:
+    if config.calibrate and rule.measured_start is None:
+        raise ValueError(
+            f"calibrate: the rule {rule.name!r} has no first rate to measure; expected a rule that "
+            "has one (flat, accurate, published, h0h1, doubling) or no --calibrate"
         )
     rule.start(Run(config.steps, kappa=1.0))  # a length that is longer than the run raises

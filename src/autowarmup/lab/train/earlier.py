@@ -19,31 +19,29 @@ def in_todays_words(values: dict[str, Any]) -> dict[str, Any]:
     """Return a config with a rule; one that has no earlier word is returned as it is.
 
     Example:
-        >>> in_todays_words({"warmup": "5%", "steps": 200})
+        >>> in_todays_words({"warmup": "5%", "calibrate": True, "steps": 200})
         {'steps': 200, 'rule': 'linear 5%'}
         >>> in_todays_words({"warmup": "adaptive", "peak": "flat", "calibrate": False, "div": 5.0})
         {'calibrate': False, 'rule': 'flat(div=5.0)'}
     """
     if not any(word in values for word in WORDS):
         return values
+    rule = rule_of(_rule(values))
     rest = {key: value for key, value in values.items() if key not in WORDS}
-    warmup = str(values.get("warmup", "adaptive"))
+    if rule.measured_start is None:  # "calibrate" was said of every rule
+        rest.pop("calibrate", None)
+    return {**rest, "rule": rule.name}
+
+
+def _rule(values: dict[str, Any]) -> Any:
+    warmup = str(values.get("warmup", "adaptive")).strip()
     if warmup != "adaptive":
-        length = warmup if warmup.endswith("%") else f"{warmup} steps"
-        name = "none" if warmup in ("0", "1") else rule_of(length).name
-        return {**rest, "rule": name}
-    peak = values.get("peak", "flat")
-    end = peak if peak in ENDS else _number(peak)
-    if end is None:
-        return {**rest, "rule": rule_of(peak).name}
+        return "none" if warmup in ("0", "1") else warmup if "%" in warmup else f"{warmup} steps"
+    peak = str(values.get("peak", "flat"))
+    is_number = peak.replace(".", "", 1).isdecimal()
+    if not is_number and peak not in ENDS:
+        return peak
     settings = {key: values[key] for key in ("max_fraction", "smoothing") if key in values}
     if values.get("div") is not None and not values.get("calibrate", True):
         settings["div"] = values["div"]
-    return {**rest, "rule": GapLaw(end=end, **settings).name}
-
-
-def _number(text: Any) -> float | None:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
+    return GapLaw(end=float(peak) if is_number else peak, **settings)
