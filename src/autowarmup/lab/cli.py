@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked fo
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -16,55 +15,16 @@ from typing import Annotated, Any, Literal
 
 try:
     import tyro
-    from rich.console import Console
+    import rich  # noqa: F401
 except ModuleNotFoundError as error:  # the library itself needs neither
     raise SystemExit(
         f"the autowarmup command needs {error.name}: expected `pip install 'autowarmup[all]'`"
     ) from error
 
 from autowarmup.lab.train.config import TrainConfig
-from autowarmup.lab.train.earlier import WORDS
-from autowarmup.rules.gap_law.law import SmoothnessLaw
-from autowarmup.rules.gap_law.peak import choose, kappa
-
-Kind = Literal["spectral", "linf", "frobenius"]
-
-
-@dataclass(frozen=True)
-class TrainOptions(TrainConfig):  # noqa: D101 - the options are documented where they are checked
-    __doc__ = TrainConfig.__doc__
-
-    def __post_init__(self) -> None:
-        """Leave the checks to `TrainConfig`, whose sentence would drown in the parser's report."""
-
-
-def train(
-    run: Annotated[TrainOptions, tyro.conf.OmitArgPrefixes], out: Path, resume: bool = False
-) -> int:
-    """Pretrain one small LLaMA and write OUT/trace.jsonl and OUT/result.json.
-
-    Several processes share one run: torchrun --nproc-per-node N -m autowarmup train ...
-
-    Args:
-        run: what to train; every field that is left out comes from the recipe.
-        out: directory of this run.
-        resume: continue the run that OUT holds.
-    """
-    config = TrainConfig.from_dict(asdict(run))
-    from autowarmup.lab.train import train as pretrain
-
-    record = pretrain.train(config, out=out, resume=resume)
-    if not _is_first():
-        return 0 if record["status"] == "finished" else 1
-    if record["status"] != "finished":
-        print(f"{record['status']}: {record['message']}", file=sys.stderr)
-        return 1
-    Console().print(
-        f"validation loss [bold]{record['val_loss']:.4f}[/bold] after {record['steps_done']} "
-        f"updates; warm-up ended at update {record['warmup_end_step']} "
-        f"({record['warmup_ended_by']}); see {out / 'result.json'}"
-    )
-    return 0
+from autowarmup.lab.train.earlier import refuse_earlier_options
+from autowarmup.lab.verbs.schedule import schedule
+from autowarmup.lab.verbs.train import TrainOptions, train
 
 
 @dataclass(frozen=True)
@@ -228,56 +188,6 @@ def redraw(directory: Annotated[Path, tyro.conf.Positional]) -> int:
     return 0
 
 
-def schedule(
-    lr: float,
-    loss0: float,
-    div: float = 100.0,
-    lower_bound: float = 0.0,
-    rule: str = "flat",
-    kappa: float | None = None,
-    kind: Kind | None = None,
-    model: str = "llama-124m",
-    json: bool = False,
-    figure: Path | None = None,
-) -> int:
-    """Show the law that a warm-up would follow: where it peaks, its constants, its curve.
-
-    Args:
-        lr: peak learning rate.
-        loss0: loss of the first batch.
-        div: peak rate over first rate.
-        lower_bound: a number that the loss cannot go below.
-        rule: flat, accurate, published, or a share of the first gap.
-        kappa: sum over 2-D parameters of sup ||v||_* / ||v||, for accurate and published.
-        kind: norm of the optimizer, to take kappa from the shapes of `model` instead.
-        model: recipe whose shapes count with `kind`.
-        json: print one JSON object for machines.
-        figure: also draw the curve into this .svg or .png file.
-    """
-    if kappa is None and kind is not None:
-        kappa = _kappa_of_recipe(kind, model)
-    if not loss0 > lower_bound:
-        raise ValueError(
-            f"lower_bound must lie below loss0: expected less than {loss0:g}, got {lower_bound:g}"
-        )
-    gap0 = loss0 - lower_bound
-    r = choose(rule, div=div, gap0=gap0, kappa=kappa)
-    law = SmoothnessLaw.from_peak(lr, div, gap0, r * gap0)
-    values = {
-        "rule": rule, "lr": lr, "div": div, "kappa": kappa, "gap0": gap0, "gap_peak": r * gap0,
-        "r": r, "K0": law.K0, "K1": law.K1, "K2": law.K_rho,
-    }  # fmt: skip
-    if json:
-        print(_to_json(values))
-    else:
-        _print_law(law, values)
-    if figure is not None:
-        from autowarmup.lab.compare.law_figure import draw_law
-
-        draw_law(law, gap0=gap0, lr=lr, path=figure)
-    return 0
-
-
 def theory(
     instances: int = 20,
     seed: int = 0,
@@ -306,7 +216,7 @@ def theory(
 
     report = verify(instances, seed, command=_command())
     if json:
-        print(_to_json(report.to_dict()))
+        print(json.dumps(report.to_dict()))
     else:
         print_report(report)
     if out is not None:
@@ -325,40 +235,6 @@ def _theory_figures(seed: int, out: Path | None) -> int:
     return 0
 
 
-def _to_json(values: dict[str, Any]) -> str:
-    return json.dumps(values)
-
-
-def _kappa_of_recipe(kind: str, recipe: str) -> float:
-    import torch
-
-    from autowarmup.lab.train.model import build_model
-    from autowarmup.lab.train.recipes import recipe as size_of
-
-    size = size_of(recipe)
-    vocabulary = 256 if size.tokenizer == "bytes" else 50257
-    with torch.device("meta"):  # shapes without storage
-        model = build_model(size, vocabulary=vocabulary, sequence_length=8, seed=0)
-    return kappa(kind, [tuple(p.shape) for p in model.parameters() if p.ndim == 2])
-
-
-def _print_law(law: SmoothnessLaw, values: dict[str, Any]) -> None:
-    console = Console()
-    r, gap0 = values["r"], values["gap0"]
-    console.print(
-        f"Warm-up ends when the gap has fallen from {gap0:g} to "
-        f"[bold]{values['gap_peak']:.4g}[/bold] (r = {r:.4f}, rule {values['rule']})."
-    )
-    console.print(f"K0 = {law.K0:.6g}   K1 = {law.K1:.6g}   K2 = {law.K_rho:.6g}")
-    console.print(law.k1_sentence())
-    console.print("\n[bold]gap      rate[/bold]")
-    for share in sorted({*(1 - k / 16 for k in range(16)), r}, reverse=True):
-        rate = law.rate(share * gap0)
-        bar = "█" * max(1, round(48 * rate / values["lr"]))
-        mark = "  [bold]peak[/bold]" if share == r else ""
-        console.print(f"{share * gap0:<8.3g} {rate:<9.3g} [cyan]{bar}[/cyan]{mark}")
-
-
 VERBS = {
     "train": train,
     "measure": measure,
@@ -368,20 +244,6 @@ VERBS = {
     "schedule": schedule,
     "theory": theory,
 }
-
-
-def _refuse_earlier_words() -> None:
-    """Say the new spelling of options that `train` and `measure` had until version 0.1."""
-    if not _typed or _typed[0] not in ("train", "measure"):
-        return
-    flags = [word.partition("=")[0] for word in _typed]
-    for word in WORDS:
-        flag = f"--{word.replace('_', '-')}"
-        if flag in flags:
-            raise ValueError(
-                f"{flag}: a rule owns its settings now; expected --rule with a name such as "
-                f"'watched', 'linear 5%', 'linear 500 steps' or 'flat(div=50)', got {flag}"
-            )
 
 
 def _is_first() -> bool:
@@ -402,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     _typed[:] = sys.argv[1:] if arguments is None else arguments
     try:
         _check_processes()
-        _refuse_earlier_words()
+        refuse_earlier_options(_typed)
         # Fields that the recipe fills have no default of their type.
         warnings.filterwarnings("ignore", message="The field .* is annotated with type")
         return tyro.extras.subcommand_cli_from_dict(
