@@ -92,7 +92,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float | int]:
     )
     setting.probed_update()  # the first also checks that the loss is deterministic
     # `see` is compared with the closure the 1st, 2nd, 4th, 8th... time: not in these few rounds.
-    setting.observer._tellings = 2**20
+    setting.observer._times_seen = 2**20
     taken: dict[str, list[float]] = {"pass": [], "update": [], "probed": []}
     for _ in range(rounds):
         taken["pass"].append(seconds(setting.one_pass))

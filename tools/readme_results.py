@@ -19,6 +19,8 @@ import bench_results
 import figure_results
 import theory_results
 
+from autowarmup.lab.curvature import read_record
+
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
 CURVATURE = ROOT / "results" / "curvature" / "summary.json"
@@ -157,7 +159,7 @@ def significant(value: float | None) -> str:
 def parts(record: dict, quantity: str) -> tuple[list[float], list[float]]:
     """Return the medians of gap and curvature over each twentieth of a run."""
     seen = [
-        (point["loss"] - record["f_star"], point[quantity])
+        (point["loss"] - record["lower_bound"], point[quantity])
         for point in record["points"]
         if point.get(quantity) is not None
     ]
@@ -180,16 +182,8 @@ def course(record: dict, quantity: str) -> dict[str, tuple[float, float]]:
 def measured(quantity: str) -> list[tuple[str, dict]]:
     """Return (name, record) of every run that measured this quantity."""
     names = [row["run"] for row in json.loads(CURVATURE.read_text())["runs"]]
-    found = [
-        (name, json.loads((CURVATURE.parent / name / "measure.json").read_text())) for name in names
-    ]
+    found = [(name, read_record(CURVATURE.parent / name)) for name in names]
     return [(name, record) for name, record in found if quantity in record["quantities"]]
-
-
-def outcome(fit: dict) -> str:
-    """Return what the curvature does as the gap falls, in words."""
-    words = {"rises": "falls", "falls": "rises", "flat": "level"}
-    return words.get(fit["verdict"], fit["verdict"])
 
 
 def r_squared(fit: dict, constraint: str) -> float:
@@ -209,9 +203,9 @@ def curvature_table(quantity: str, runs: list[tuple[str, dict]]) -> list[str]:
         way, fit = course(record, quantity).values(), record["quantities"][quantity]
         low, high = fit["slope"]["interval"]
         lines.append(
-            f"| [{name}](../results/curvature/{name}/measure.html) "
+            f"| [{name}](../results/curvature/{name}/measure.json) "
             f"| {', '.join(f'{gap:.2f}' for gap, _ in way)} "
-            f"| {', '.join(significant(value) for _, value in way)} | {outcome(fit)} "
+            f"| {', '.join(significant(value) for _, value in way)} | {fit['verdict']} "
             f"| {fit['slope']['p']:.2f} ({low:.2f} to {high:.2f}) "
             f"| {', '.join(significant(fit['fits'][0][term]) for term in fit['fits'][0]['terms'])} "
             f"| {r_squared(fit, 'non_negative'):.2f} | {r_squared(fit, 'free'):.2f} |"
@@ -227,7 +221,7 @@ def trained() -> list[tuple[str, dict]]:
 def curvature_findings() -> list[str]:
     """What the language models show, counted from the records."""
     runs = {name: (record, record["quantities"]["K"]) for name, record in trained()}
-    said = {name: outcome(fit) for name, (_, fit) in runs.items()}
+    said = {name: fit["verdict"] for name, (_, fit) in runs.items()}
     falls, rises = ([n for n, word in said.items() if word == w] for w in ("falls", "rises"))
     rest = [name for name in said if name not in (*falls, *rises)]
     good = [r_squared(runs[name][1], "non_negative") for name in falls]
@@ -257,8 +251,8 @@ def early_rise(record: dict) -> str:
     least = min(seen[: len(seen) // 2], key=lambda point: point["K"])
     most = max((p for p in seen if p["step"] >= least["step"]), key=lambda point: point["K"])
     return (
-        f"{significant(least['K'])} at gap {least['loss'] - record['f_star']:.1f} to "
-        f"{significant(most['K'])} at gap {most['loss'] - record['f_star']:.1f}"
+        f"{significant(least['K'])} at gap {least['loss'] - record['lower_bound']:.1f} to "
+        f"{significant(most['K'])} at gap {most['loss'] - record['lower_bound']:.1f}"
     )
 
 

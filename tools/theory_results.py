@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from statistics import median
 
-from autowarmup.lab.theory.counts import FIGURES
+from autowarmup.lab.theory.report import margin
 from autowarmup.lab.theory.rows import Row
-from autowarmup.lab.theory.words import margin
 
 ROOT = Path(__file__).resolve().parent.parent
 THEORY = ROOT / "results" / "theory"
@@ -162,7 +161,7 @@ def _at_each_step(runs: list[dict], ratios: list[float]) -> str:
     )
 
 
-def counts_findings(record: dict, statements: tuple[str, ...]) -> list[str]:
+def counts_findings(record: dict, statements: list[str]) -> list[str]:
     """One sentence for each panel of a figure of counts."""
     lines = []
     for name in statements:
@@ -188,7 +187,8 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             for name in groups
         }
     counted = read("counts.json")
-    for page, statements in (("lmo.md", FIGURES["counts_lmo"]), ("gd.md", FIGURES["counts_gd"])):
+    names = list(counted["statements"])
+    for page, statements in (("lmo.md", names[:2]), ("gd.md", names[2:])):
         block = {"counts": counts_findings(counted, statements)}
         built[ROOT / "docs" / "theory" / page] |= block
     built[ROOT / "docs" / "theory" / "networks.md"] = {

@@ -48,7 +48,7 @@ class Point:
         step_norm: primal norm of the update.
         grad_dual: dual norm of the gradient before the update.
         H: largest absolute eigenvalue of the Hessian at the weights before the update.
-        f_star: lower bound of the loss that the measurement was told of; left out where it is 0.
+        lower_bound: of the loss, as the measurement was told; left out where it is 0.
     """
 
     step: int
@@ -70,7 +70,7 @@ class Point:
     step_norm: float | None = None
     grad_dual: float | None = None
     H: float | None = None
-    f_star: float | None = None
+    lower_bound: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are present, as plain JSON values."""
@@ -79,6 +79,8 @@ class Point:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Point:
         """Build a point from a dict; unknown keys are ignored so that newer files stay readable."""
+        if "f_star" in values:  # its name in earlier files
+            values = {"lower_bound": values["f_star"], **values}
         known = {field.name for field in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})
 
@@ -98,7 +100,7 @@ MEASURED = (
     "step_norm",
     "grad_dual",
     "H",
-    "f_star",
+    "lower_bound",
 )
 """The fields of `Point` that only a measurement of the curvature fills."""
 

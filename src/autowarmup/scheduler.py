@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from autowarmup.agreement import Agreement, Part
+from autowarmup.agreement import Agreement, LossSum
 from autowarmup.calibrate import measure_start
 from autowarmup.history import History, Trace
-from autowarmup.optimizer_class import beta_of, kappa_of
+from autowarmup.optimizer_class import kappa_of, slowest_beta
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
@@ -63,7 +63,7 @@ class AdaptiveWarmup(LRScheduler):
             `False` if the losses given are the same in every process already.
         reduce: how the losses of micro-batches and processes become one: "mean" (weighted),
             "sum", "mean_of_sums" (sums over micro-batches, mean over processes), or a callable
-            that gets a list of `autowarmup.agreement.Part`, one per process that has a loss.
+            that gets a list of `autowarmup.agreement.LossSum`, one per process that has a loss.
         lag: updates by which the loss reaches the rate late. 0 waits for it; with 1 it is copied
             beside the training and nothing waits. By default 1 if parameters are on an
             accelerator, else 0. The first `lag` updates count as having no loss.
@@ -96,7 +96,7 @@ class AdaptiveWarmup(LRScheduler):
         final_fraction: float = 0.0,
         lower_bound: float = 0.0,
         process_group: Any = None,
-        reduce: str | Callable[[Sequence[Part]], float] = "mean",
+        reduce: str | Callable[[Sequence[LossSum]], float] = "mean",
         lag: int | None = None,
         **renamed: Any,
     ) -> None:
@@ -110,7 +110,7 @@ class AdaptiveWarmup(LRScheduler):
             decay=decay,
             final_fraction=final_fraction,
             lower_bound=lower_bound,
-            beta=beta_of(self.optimizers),
+            beta=slowest_beta(self.optimizers),
             kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
         )
         self.state: WarmupState = begin(chosen, run)
@@ -185,7 +185,7 @@ class AdaptiveWarmup(LRScheduler):
             self.agreement.buffer.clear()  # of an update that was thrown away
             return
         needed = self.state.phase == "warmup" and self.state.rule.reads_loss
-        seen, skipped = self.agreement.next(given, weight, needed=needed, overflow=overflow)
+        seen, skipped = self.agreement.end_update(given, weight, needed=needed, overflow=overflow)
         if not skipped:
             self._advance(seen)
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from autowarmup import Lion, Muon, NormalizedSGD, SignSGD, Signum
 from autowarmup.measure import blocks as blocks_module
-from autowarmup.measure.blocks import Tally, count_parameters
+from autowarmup.measure.blocks import NormSum, choose_parameters
 from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Spectral
 
 
@@ -35,27 +35,27 @@ class Net(nn.Module):
     ],
 )
 def test_the_norm_is_read_from_the_optimizer(build, name, count, blocks):
-    counted = count_parameters([build(Net())])
+    counted = choose_parameters([build(Net())])
     facts = counted.facts()
     assert (counted.name, counted.count, facts["blocks"]) == (name, count, blocks)
 
 
 def test_an_optimizer_of_another_library_is_known_by_its_name():
     lion_pytorch = pytest.importorskip("lion_pytorch")
-    assert count_parameters([lion_pytorch.Lion(Net().parameters())]).name == "linf"
+    assert choose_parameters([lion_pytorch.Lion(Net().parameters())]).name == "linf"
 
 
 def test_constrained_leaves_the_adamw_part_of_a_hybrid_out():
     model = Net()
     for norm in ("auto", "spectral"):
-        counted = count_parameters([Muon(model, lr=1e-3)], norm=norm, count="constrained")
+        counted = choose_parameters([Muon(model, lr=1e-3)], norm=norm, count="constrained")
         assert [id(counted.parameters[i]) for i in counted.indices] == [id(model.hidden.weight)]
 
 
 def test_each_group_is_measured_in_its_own_norm():
     model = Net()
     optimizers = [torch.optim.Muon([model.hidden.weight]), Lion([model.head.weight], lr=1e-3)]
-    counted = count_parameters(optimizers)
+    counted = choose_parameters(optimizers)
     assert counted.name == "linf+spectral"
     x = [torch.diag(torch.tensor([3.0, 2.0, 0.0, 0.0])), torch.full((7, 4), -2.5)]
     assert counted.norm(x) == pytest.approx(3.0)
@@ -66,13 +66,13 @@ def test_a_parameter_of_two_optimizers_counts_once_and_frozen_ones_do_not():
     model = Net()
     model.head.weight.requires_grad_(False)
     shared = [torch.optim.SGD(model.parameters(), lr=0.1) for _ in range(2)]
-    assert count_parameters(shared).facts()["blocks"] == 4
+    assert choose_parameters(shared).facts()["blocks"] == 4
 
 
 class TestBadInput:
     def test_an_optimizer_without_a_norm(self):
         with pytest.raises(ValueError, match=r"expected a Muon, .* or SGD, got AdamW; pass norm="):
-            count_parameters([torch.optim.AdamW(Net().parameters())])
+            choose_parameters([torch.optim.AdamW(Net().parameters())])
 
     def test_several_norms_and_some_without(self):
         model = Net()
@@ -82,8 +82,8 @@ class TestBadInput:
             torch.optim.AdamW([model.embed.weight]),
         ]
         with pytest.raises(ValueError, match=r"several norms \(linf, spectral\) .* expected count"):
-            count_parameters(optimizers)
-        assert count_parameters(optimizers, count="constrained").facts()["blocks"] == 2
+            choose_parameters(optimizers)
+        assert choose_parameters(optimizers, count="constrained").facts()["blocks"] == 2
 
     @pytest.mark.parametrize(
         ("options", "sentence"),
@@ -95,12 +95,12 @@ class TestBadInput:
     )
     def test_words(self, options, sentence):
         with pytest.raises(ValueError, match=sentence):
-            count_parameters([Lion(Net().parameters())], **options)
+            choose_parameters([Lion(Net().parameters())], **options)
 
     def test_nothing_that_counts(self):
         vector = nn.Parameter(torch.ones(3))
         with pytest.raises(ValueError, match="expected at least one trainable parameter"):
-            count_parameters([Lion([vector])])
+            choose_parameters([Lion([vector])])
 
 
 @given(
@@ -113,14 +113,14 @@ def test_adding_up_in_lots_gives_the_norm(sizes, most, seed, kind):
     generator = torch.Generator().manual_seed(seed)
     values = [torch.randn(*size, generator=generator, dtype=torch.float64) for size in sizes]
     parameters = [nn.Parameter(torch.zeros_like(x)) for x in values]
-    counted = count_parameters([torch.optim.AdamW(parameters)], norm=kind)
+    counted = choose_parameters([torch.optim.AdamW(parameters)], norm=kind)
     if kind == "euclidean":
         whole = EuclideanOverBlocks()
     else:
         norm = {"linf": LInf(), "frobenius": Frobenius(), "spectral": Spectral("exact")}[kind]
         whole = MaxOverBlocks([norm] * len(values))
     for which in ("norm", "dual"):
-        tally = Tally(counted, which)
+        tally = NormSum(counted, which)
         tally.most = most
         order = torch.randperm(len(values), generator=generator).tolist()
         for index in order:
@@ -133,6 +133,6 @@ def test_adding_up_in_lots_gives_the_norm(sizes, most, seed, kind):
 
 def test_lots_are_small_beside_a_large_model():
     parameters = [nn.Parameter(torch.empty(4096, 4096, device="meta")) for _ in range(8)]
-    counted = count_parameters([torch.optim.SGD(parameters, lr=0.1)])
+    counted = choose_parameters([torch.optim.SGD(parameters, lr=0.1)])
     entries = sum(p.numel() for p in parameters)
-    assert Tally(counted, "dual").most == entries // blocks_module._SHARE
+    assert NormSum(counted, "dual").most == entries // blocks_module._SHARE

@@ -17,7 +17,7 @@ from autowarmup.measure.bootstrap import (
 )
 from autowarmup.measure.law_fit import fit_law
 from autowarmup.measure.regression import TERMS
-from autowarmup.measure.verdict import log_residuals, measure_slope
+from autowarmup.measure.slope import log_residuals, measure_slope
 
 
 def autoregression(rng: np.random.Generator, n: int, phi: float) -> np.ndarray:

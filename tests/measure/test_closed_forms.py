@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from autowarmup.measure.blocks import count_parameters
+from autowarmup.measure.blocks import choose_parameters
 from autowarmup.measure.probe import probe_step
 from autowarmup.norms import Frobenius, LInf, Spectral
 from autowarmup.rules.gap_law.law import SmoothnessLaw
@@ -20,7 +20,7 @@ def parameter(values):
 
 
 def counted(x, norm):
-    return count_parameters([torch.optim.AdamW([x], lr=1.0)], norm=norm, count="all")
+    return choose_parameters([torch.optim.AdamW([x], lr=1.0)], norm=norm, count="all")
 
 
 def random_matrix(seed, m=4, n=6):

@@ -44,14 +44,14 @@ class Loop:
 
 
 def test_the_fit_takes_the_lower_bound_from_the_points(tmp_path):
-    loop = Loop(f_star=0.0625)
+    loop = Loop(lower_bound=0.0625)
     loop.run(12)
     loop.observer.trace.write(tmp_path / "trace.jsonl")
     for trace in (loop.observer.trace, Trace.read(tmp_path / "trace.jsonl")):
         found = fit_curvature(trace, window="all", pairing="before", bootstrap=0)
-        assert found.f_star == 0.0625
+        assert found.lower_bound == 0.0625
         assert found.gaps.tolist() == [point.gap for point in trace if point.gap > 0]
-    assert fit_curvature(loop.observer.trace, f_star=0.0, bootstrap=0).f_star == 0.0
+    assert fit_curvature(loop.observer.trace, lower_bound=0.0, bootstrap=0).lower_bound == 0.0
 
 
 @pytest.mark.parametrize("see", [False, True])
@@ -232,7 +232,7 @@ def test_after_close_nothing_is_copied():
     loop.observer.close()
     loop.loss().backward()
     loop.observer.see(loop.loss())
-    assert loop.observer._told is None
+    assert loop.observer._seen is None
 
 
 class TestBadInput:
@@ -258,9 +258,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            ({"every": 2.5}, "every: expected a whole number of updates of at least 1, got 2.5"),
+            ({"every": 2.5}, "every: expected a whole number of at least 1, got 2.5"),
             ({"every": "3"}, "every: expected a whole number .* got '3'"),
-            ({"f_star": None}, "f_star: expected a finite loss, got None"),
+            ({"lower_bound": None}, "lower_bound: expected a finite loss, got None"),
         ],
     )
     def test_numbers(self, options, sentence):
@@ -268,7 +268,7 @@ class TestBadInput:
             Loop(**options)
 
     def test_no_optimizer(self):
-        with pytest.raises(ValueError, match="expected at least one optimizer, got none"):
+        with pytest.raises(ValueError, match="expected at least one optimizer, got an empty list"):
             CurvatureObserver(layers(3, 1), [], lambda: None)
 
     def test_the_state_of_another_model(self):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-# 24 matrices of 4 MiB. Blocks from 128 KiB on get pages of their own, which go back when freed, so
+# 24 matrices of 1 MiB. Blocks from 128 KiB on get pages of their own, which go back when freed, so
 # that the peak of the resident memory is the peak of what lives.
 _SCRIPT = """
 import json, sys
@@ -23,11 +23,11 @@ def resident(key):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(l.split()[1]) / 1024 for l in lines if l.startswith(key))
 
-def train(mode):
+def train(mode, steps=5):
     torch.manual_seed(0)
-    model = nn.Sequential(*(nn.Linear(1024, 1024, bias=False) for _ in range(24)))
+    model = nn.Sequential(*(nn.Linear(512, 512, bias=False) for _ in range(24)))
     optimizer = SignSGD(model.parameters(), lr=1e-5)
-    x = torch.randn(2, 1024)
+    x = torch.randn(2, 512)
     loss_of = lambda: model(x).square().mean()
     observer = None
     if mode != "off":
@@ -39,7 +39,7 @@ def train(mode):
     start = resident("VmRSS")
     open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
     after = []
-    for step in range(6):
+    for step in range(steps):
         loss = loss_of()
         loss.backward()
         if mode in ("see", "next"):
@@ -51,10 +51,10 @@ def train(mode):
     return {"peak": resident("VmHWM") - start, "after": after}
 
 torch.set_num_threads(1)
-train("see")  # what is allocated once
+train("next", 2)  # what is allocated once
 print(json.dumps({mode: train(mode) for mode in ("off", "own", "see", "next")}))
 """
-_WEIGHTS = 96.0  # MiB
+_WEIGHTS = 24.0  # MiB
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +79,15 @@ def memory():
 @pytest.mark.parametrize("mode", ["own", "see", "next"])
 def test_at_most_one_copy_of_weights_and_one_of_gradients(memory, mode):
     extra = memory[mode]["peak"] - memory["off"]["peak"]
-    assert 0.9 * _WEIGHTS < extra < 2.0 * _WEIGHTS + 24.0  # and the few blocks at hand
+    assert 0.9 * _WEIGHTS < extra < 2.0 * _WEIGHTS + 9.0  # and the few blocks at hand
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("mode", ["own", "see"])
 def test_nothing_is_held_between_probes(memory, mode):
     plain, seen = memory["off"]["after"], memory[mode]["after"]
-    for step in range(6):
-        assert seen[step] - plain[step] < 24.0, step
+    for step in range(5):
+        assert seen[step] - plain[step] < 6.0, step
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -95,4 +95,4 @@ def test_the_next_batch_ends_the_probe(memory):
     plain, seen = memory["off"]["after"], memory["next"]["after"]
     held = [b - a for a, b in zip(plain, seen, strict=True)]
     assert held[0] > 1.8 * _WEIGHTS  # waits for the next batch
-    assert max(held[1:4]) < 24.0
+    assert max(held[1:4]) < 6.0

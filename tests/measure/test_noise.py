@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup.measure.blocks import count_parameters
+from autowarmup.measure.blocks import choose_parameters
 from autowarmup.measure.determinism import TOLERANCE, check_determinism, compare
-from autowarmup.measure.noise import batch_noise
+from autowarmup.measure.probe import batch_noise
 
 
 def test_least_squares_has_both_numbers_in_closed_form():
     """f_B(x) = h x^2 / 2 - b_B x: the curvature is h, the noise |b_1 - b_2| / |d|."""
     h, x = 2.0, nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
-    counted = count_parameters([torch.optim.SGD([x], lr=1.0)])
+    counted = choose_parameters([torch.optim.SGD([x], lr=1.0)])
 
     def loss(b):
         return lambda: (h * x * x / 2 - b * x).sum()
@@ -34,7 +34,7 @@ def test_least_squares_has_both_numbers_in_closed_form():
 def test_the_proxy_only_gets_worse_for_smaller_steps():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 2))
-    counted = count_parameters([torch.optim.SGD(model.parameters(), lr=1.0)])
+    counted = choose_parameters([torch.optim.SGD(model.parameters(), lr=1.0)])
     data = [(torch.randn(16, 5), torch.randint(0, 2, (16,))) for _ in range(2)]
     first, second = (
         lambda x=x, y=y: nn.functional.cross_entropy(model(x), y) for x, y in data
@@ -49,7 +49,7 @@ def test_the_proxy_only_gets_worse_for_smaller_steps():
 
 def test_without_curvature_the_proxy_is_infinitely_off():
     x = nn.Parameter(torch.ones(1))
-    counted = count_parameters([torch.optim.SGD([x], lr=1.0)])
+    counted = choose_parameters([torch.optim.SGD([x], lr=1.0)])
     seen = batch_noise(lambda: x.sum(), lambda: 2 * x.sum(), counted, [torch.ones(1)])
     assert seen.times_off == math.inf
 

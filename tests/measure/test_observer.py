@@ -10,7 +10,7 @@ from torch import nn
 
 from autowarmup import AdaptiveWarmup, Lion, Muon, NormalizedSGD, Signum
 from autowarmup.history import Point, Trace
-from autowarmup.measure.blocks import count_parameters
+from autowarmup.measure.blocks import choose_parameters
 from autowarmup.measure.observer import CurvatureObserver
 from autowarmup.measure.probe import K_next_batch, probe_step
 
@@ -118,7 +118,7 @@ def test_it_sees_what_the_reference_probe_sees(name, see):
         for p, q in zip(model.parameters(), loop.model.parameters(), strict=True):
             p.grad = q.grad.clone()
         optimizer.step()
-        counted = count_parameters([optimizer])
+        counted = choose_parameters([optimizer])
         at = {id(p): x for p, x in zip(model.parameters(), origin, strict=True)}
         moves = [p.detach() - at[id(p)] for p in counted.parameters]
         with torch.no_grad():
@@ -168,7 +168,7 @@ def test_only_a_counter_moves_between_probes():
     assert loop.observer.step == STEPS
     assert loop.observer._probe is None
     assert loop.observer._waiting is None
-    assert loop.observer._told is None
+    assert loop.observer._seen is None
 
 
 def test_the_next_batch_is_independent_of_the_step():
@@ -271,8 +271,8 @@ def test_points_go_through_a_file(tmp_path):
     assert again[0].gap == again[0].loss
 
 
-def test_the_gap_is_the_loss_above_f_star():
-    loop = Loop("lion", every=1, f_star=0.25).run(batches(1))
+def test_the_gap_is_the_loss_above_lower_bound():
+    loop = Loop("lion", every=1, lower_bound=0.25).run(batches(1))
     assert loop.observer.trace[0].gap == loop.observer.trace[0].loss - 0.25
 
 
@@ -323,10 +323,12 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"every: expected .* at least 1, got"):
             CurvatureObserver(model, Lion(model.parameters()), lambda: None, every=every)
 
-    def test_f_star(self):
+    def test_lower_bound(self):
         model = net()
-        with pytest.raises(ValueError, match="f_star: expected a finite loss, got nan"):
-            CurvatureObserver(model, Lion(model.parameters()), lambda: None, f_star=float("nan"))
+        with pytest.raises(ValueError, match="lower_bound: expected a finite loss, got nan"):
+            CurvatureObserver(
+                model, Lion(model.parameters()), lambda: None, lower_bound=float("nan")
+            )
 
     @staticmethod
     def observed(model, loss):

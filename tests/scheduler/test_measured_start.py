@@ -11,6 +11,7 @@ from lion_pytorch import Lion
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, GapLaw
+from autowarmup.calibrate import BISECTIONS, SMALLEST_FRACTION, largest_fractions
 
 
 @pytest.mark.parametrize("curvature", [0.5, 2.0, 10.0, 80.0])
@@ -175,3 +176,21 @@ def test_misuse_is_refused_and_nothing_moves():
     optimizer.step()
     with pytest.raises(ValueError, match="before it"):
         scheduler.calibrate(lambda: (weight**2).sum())
+
+
+def test_many_runs_bisect_side_by_side_as_each_alone():
+    limits = [2.0, 1.0, 0.4, 0.013, 1e-3, 1e-5]
+    calls = []
+
+    def small_enough(fractions):
+        calls.append(fractions)
+        return [f <= limit for f, limit in zip(fractions, limits, strict=True)]
+
+    found = largest_fractions(small_enough, len(limits))
+    assert len(calls) == 1 + BISECTIONS
+    for limit, fraction in zip(limits, found, strict=True):
+        assert largest_fractions(lambda tried, limit=limit: [tried[0] <= limit]) == [fraction]
+        assert fraction == pytest.approx(min(1.0, max(limit, SMALLEST_FRACTION)), rel=0.007)
+    assert found[:2] == [1.0, 1.0]
+    assert largest_fractions(lambda tried: calls.clear() or [True] * len(tried), 3) == [1.0] * 3
+    assert calls == []

@@ -1,16 +1,15 @@
 """Measure the curvature that both papers assume things about, along real training."""
 
-from autowarmup.measure.blocks import Counted, count_parameters
+from autowarmup.measure.blocks import CountedParameters, choose_parameters
 from autowarmup.measure.determinism import Determinism, check_determinism
 from autowarmup.measure.fit import CurvatureFit, LawFit, fit_curvature
 from autowarmup.measure.hessian import Extremes, hessian_extremes, hessian_product
-from autowarmup.measure.noise import BatchNoise, batch_noise
 from autowarmup.measure.observer import CurvatureObserver
-from autowarmup.measure.probe import Probe, probe_step
+from autowarmup.measure.probe import BatchNoise, Probe, batch_noise, probe_step
 
 __all__ = [
     "BatchNoise",
-    "Counted",
+    "CountedParameters",
     "CurvatureFit",
     "CurvatureObserver",
     "Determinism",
@@ -19,7 +18,7 @@ __all__ = [
     "Probe",
     "batch_noise",
     "check_determinism",
-    "count_parameters",
+    "choose_parameters",
     "fit_curvature",
     "hessian_extremes",
     "hessian_product",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Norm, Spectral
-from autowarmup.optimizer_class import kind_of
+from autowarmup.norms.named import norm_of
 
 BLOCK_NORMS: dict[str, type[Norm]] = {"spectral": Spectral, "linf": LInf, "frobenius": Frobenius}
 NORMS = ("auto", *BLOCK_NORMS, "euclidean")
@@ -30,7 +30,7 @@ _FEWEST, _MOST, _SHARE = 1 << 20, 1 << 24, 16
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedParameters:
     """The parameters that count and the norm that measures them.
 
     Attributes:
@@ -49,11 +49,10 @@ class Counted:
 
     def facts(self) -> dict[str, Any]:
         """Return what counts, as plain JSON values."""
-        chosen = [self.parameters[index] for index in self.indices]
         return {
             "count": self.count,
-            "blocks": len(chosen),
-            "parameters": sum(p.numel() for p in chosen),
+            "blocks": len(self.indices),
+            "parameters": sum(self.parameters[index].numel() for index in self.indices),
             "moving_parameters": sum(p.numel() for p in self.parameters),
         }
 
@@ -65,29 +64,26 @@ class Counted:
         """Return the dual norm of the counted blocks, given in the order of `indices`."""
         return self._added_up("dual", blocks)
 
-    def _added_up(self, which: Side, blocks: Iterable[Tensor]) -> float:
-        tally = Tally(self, which)
+    def _added_up(self, side: Side, blocks: Iterable[Tensor]) -> float:
+        total = NormSum(self, side)
         for index, block in zip(self.indices, blocks, strict=True):
-            tally.add(index, block)
-        return tally.total()
+            total.add(index, block)
+        return total.total()
 
 
-class Tally:
+class NormSum:
     """Adds up a norm over blocks that come one at a time, in any order, holding few of them.
 
     Args:
         counted: which positions count (others are ignored), and in which norm.
-        which: "norm" or "dual".
+        side: "norm" or "dual".
     """
 
-    def __init__(self, counted: Counted, which: Side) -> None:
-        self.which: Side = which
-        self.norms = (
-            None
-            if counted.norms is None
-            else dict(zip(counted.indices, counted.norms, strict=True))
-        )
-        self.counts = frozenset(counted.indices)
+    def __init__(self, counted: CountedParameters, side: Side) -> None:
+        self.side: Side = side
+        norms = counted.norms or (None,) * len(counted.indices)
+        self.norms = dict(zip(counted.indices, norms, strict=True))
+        self.euclidean = counted.norms is None
         entries = sum(p.numel() for p in counted.parameters)
         self.most = min(_MOST, max(_FEWEST, entries // _SHARE))
         self.waiting: list[tuple[int, Tensor]] = []
@@ -96,7 +92,7 @@ class Tally:
 
     def add(self, index: int, block: Tensor) -> None:
         """Take the block of one position."""
-        if index not in self.counts:
+        if index not in self.norms:
             return
         if self.waiting and self.held + block.numel() > self.most:
             self._flush()
@@ -105,11 +101,9 @@ class Tally:
 
     def _flush(self) -> None:
         blocks = [block for _, block in self.waiting]
-        if self.norms is None:
-            product = EuclideanOverBlocks()
-        else:
-            product = MaxOverBlocks([self.norms[index] for index, _ in self.waiting])
-        self.parts.append(product.norm(blocks) if self.which == "norm" else product.dual(blocks))
+        norms = [norm for index, _ in self.waiting if (norm := self.norms[index]) is not None]
+        over = EuclideanOverBlocks() if self.euclidean else MaxOverBlocks(norms)
+        self.parts.append(over.norm(blocks) if self.side == "norm" else over.dual(blocks))
         self.waiting, self.held = [], 0
 
     def total(self) -> float:
@@ -117,14 +111,14 @@ class Tally:
         if self.waiting:
             self._flush()
         parts = torch.stack([part.double() for part in self.parts])
-        if self.norms is None:
+        if self.euclidean:
             return torch.linalg.vector_norm(parts).item()
-        return (parts.amax() if self.which == "norm" else parts.sum()).item()
+        return (parts.amax() if self.side == "norm" else parts.sum()).item()
 
 
-def count_parameters(
+def choose_parameters(
     optimizers: Sequence[Optimizer], *, norm: str = "auto", count: str = "auto"
-) -> Counted:
+) -> CountedParameters:
     """Choose the parameters that count and their norms.
 
     Args:
@@ -140,14 +134,15 @@ def count_parameters(
 
     Example:
         >>> layer = torch.nn.Linear(3, 2)
-        >>> counted = count_parameters([SGD(layer.parameters(), lr=0.1)])
+        >>> counted = choose_parameters([SGD(layer.parameters(), lr=0.1)])
         >>> counted.name, counted.facts()["parameters"]
         ('euclidean', 8)
     """
-    _among("norm", norm, NORMS)
-    _among("count", count, COUNTS)
+    for name, value, known in (("norm", norm, NORMS), ("count", count, COUNTS)):
+        if value not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
     groups = [(o, group) for o in optimizers for group in o.param_groups]
-    moved_by = [_kind(o, group) for o, group in groups]
+    moved_by = [_norm_of(o, group) for o, group in groups]
     kinds = moved_by if norm == "auto" else [norm] * len(groups)
     own = sorted({kind for kind in kinds if kind})
     if not own or (norm == "auto" and "euclidean" in own and len(own) > 1):
@@ -174,26 +169,13 @@ def count_parameters(
     euclidean = own == ["euclidean"]
     # One object per kind, so that blocks of one kind are measured together.
     norms = {} if euclidean else {kind: BLOCK_NORMS[kind]() for _, kind in chosen}
-    return Counted(
+    return CountedParameters(
         parameters=ordered,
         indices=tuple(index for index, _ in chosen),
         norms=None if euclidean else tuple(norms[kind] for _, kind in chosen),
         name="+".join(sorted({kind for _, kind in chosen})),
         count=count,
     )
-
-
-def unwrapped(optimizer: Optimizer | Sequence[Optimizer]) -> tuple[Optimizer, ...]:
-    """Return the optimizers themselves: one that Accelerate prepared wraps the one that steps."""
-    given = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
-    if not given:
-        raise ValueError("optimizer: expected at least one optimizer, got none")
-    found = []
-    for each in given:
-        inside = getattr(each, "optimizer", None)
-        wraps = isinstance(inside, Optimizer) and "_optimizer_step_pre_hooks" not in vars(each)
-        found.append(inside if wraps and isinstance(inside, Optimizer) else each)
-    return tuple(found)
 
 
 def same_parameters(optimizers: Sequence[Optimizer], parameters: Sequence[nn.Parameter]) -> bool:
@@ -203,15 +185,10 @@ def same_parameters(optimizers: Sequence[Optimizer], parameters: Sequence[nn.Par
     return present == {id(p) for p in parameters}
 
 
-def _among(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
-
-
-def _kind(optimizer: Optimizer, group: dict[str, Any]) -> str:
+def _norm_of(optimizer: Optimizer, group: dict[str, Any]) -> str:
     """Return the norm of a group; unlike kappa, curvature also has one for plain SGD."""
     plain = isinstance(optimizer, SGD) and "norm" not in group
-    return "euclidean" if plain else kind_of(optimizer, group)
+    return "euclidean" if plain else getattr(norm_of(optimizer, group), "name", "")
 
 
 def _shared(own: Sequence[str]) -> str:
@@ -231,8 +208,8 @@ def _check_chosen(
         raise ValueError(
             f"count={count!r}: expected at least one trainable parameter that counts, got none"
         )
-    odd = [parameters[i].shape for i, kind in chosen if kind == "spectral"]
-    odd = [tuple(shape) for shape in odd if len(shape) != 2]
+    spectral = [tuple(parameters[i].shape) for i, kind in chosen if kind == "spectral"]
+    odd = [shape for shape in spectral if len(shape) != 2]
     if odd:
         raise ValueError(
             f"the spectral norm needs matrices: expected count='matrices', got count={count!r} "

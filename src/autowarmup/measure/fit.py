@@ -10,7 +10,7 @@ whether K really *depends* on the gap: both drift along a run. The verdict state
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from autowarmup.history import Trace, strict_json
 from autowarmup.measure.bootstrap import block_counts, block_length, stretch
 from autowarmup.measure.law_fit import FREE, NON_NEGATIVE, LawFit, fit_law
-from autowarmup.measure.pairings import compare_pairings
-from autowarmup.measure.points import FEWEST_TO_FIT, dropped_words, usable_points
+from autowarmup.measure.points import FEWEST_TO_FIT, dropped_words, pairings_of, usable_points
 from autowarmup.measure.regression import TERMS, Regression
-from autowarmup.measure.verdict import Slope, judge, log_residuals, measure_slope
+from autowarmup.measure.slope import Slope, judge, log_residuals, measure_slope, slopes
 from autowarmup.measure.window import Window, choose_window
 
 Floats = NDArray[np.float64]
@@ -35,14 +34,14 @@ class CurvatureFit:
     Attributes:
         quantity: "K", "K_dir", "K_next", "K_noise" or "H".
         pairing: the gap that was used, "before", "after" or "max".
-        f_star: lower bound of the loss.
+        lower_bound: of the loss.
         window: the stretch of the run that was fitted.
         steps, gaps, values: the points inside the window, shape (n,) each.
         fits: non-negative with the given rho, free with it, non-negative with a searched rho, free
             with a searched rho; without "K_rho" among the terms only the first two.
         slope: d ln K / d ln gap.
-        verdict: K "rises", "falls", is "flat" with the gap, or "not determined".
-        sentence: the verdict for people: what K does as the gap falls.
+        verdict: what K does as the gap falls: "rises", "falls", "level" or "not determined".
+        sentence: the verdict for people, with its numbers.
         dropped: measured points of the whole trace that were left out, by reason.
         block: number of consecutive points that the bootstrap drew together.
         samples: number of bootstrap samples.
@@ -53,7 +52,7 @@ class CurvatureFit:
 
     quantity: str
     pairing: str
-    f_star: float
+    lower_bound: float
     window: Window
     steps: NDArray[np.int64]
     gaps: Floats
@@ -85,23 +84,16 @@ class CurvatureFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the points as plain JSON values."""
-        names = (
-            "quantity", "pairing", "f_star", "verdict", "sentence", "method", "dropped", "block",
-            "samples",
-        )  # fmt: skip
-        return {name: getattr(self, name) for name in names} | {
-            "window": self.window.to_dict(),
-            "fits": [fit.to_dict() for fit in self.fits],
-            "slope": self.slope.to_dict(),
-            "pairings": strict_json(self.pairings),
-        }
+        points = ("steps", "gaps", "values")
+        held = {name: value for name, value in asdict(self).items() if name not in points}
+        return strict_json(held | {"method": self.method})
 
 
 def fit_curvature(
     trace: Trace,
     *,
     quantity: str = "K",
-    f_star: float | None = None,
+    lower_bound: float | None = None,
     pairing: str = "max",
     window: str = "descent",
     rho: float | None = 2.0,
@@ -124,7 +116,7 @@ def fit_curvature(
     Args:
         trace: a run with measured points; those without `quantity` are passed over.
         quantity: "K", "K_dir", "K_next", "K_noise" or "H".
-        f_star: lower bound of the loss; by default the one the points were measured with, else 0.
+        lower_bound: of the loss; by default the one the points were measured with, else 0.
         pairing: gap before the step, after it, or the larger one ("max"); see `points`.
         window: "descent" (until 90 % of the fall of the gap) or "all"; see `window`.
         rho: exponent of the first two fits, > 1; `None` leaves only the fits that search it.
@@ -143,12 +135,13 @@ def fit_curvature(
         >>> round(found.best.K0, 9), round(found.best.K_rho, 9), round(found.best.r_squared, 9)
         (3.0, 1.0, 1.0)
         >>> found.verdict
-        'rises'
+        'falls'
     """
     terms, rho = _check(terms, rho, bootstrap)
-    if f_star is None:
-        f_star = next((point.f_star for point in trace if point.f_star is not None), 0.0)
-    usable = usable_points(trace, quantity, f_star, pairing)
+    if lower_bound is None:
+        bounds = (point.lower_bound for point in trace)
+        lower_bound = next((bound for bound in bounds if bound is not None), 0.0)
+    usable = usable_points(trace, quantity, lower_bound, pairing)
     if len(usable.steps) < FEWEST_TO_FIT:
         left_out = dropped_words(usable.dropped) or "none left out"
         raise ValueError(
@@ -167,7 +160,7 @@ def fit_curvature(
     return CurvatureFit(
         quantity=quantity,
         pairing=usable.pairing,
-        f_star=f_star,
+        lower_bound=lower_bound,
         window=span,
         steps=steps,
         gaps=gaps,
@@ -183,7 +176,7 @@ def fit_curvature(
         dropped=usable.dropped,
         block=block,
         samples=bootstrap,
-        pairings=compare_pairings(trace, quantity, f_star, span, rho or 2.0, terms),
+        pairings=_by_pairing(trace, quantity, lower_bound, span, rho or 2.0, terms),
     )
 
 
@@ -208,3 +201,28 @@ def _noise(gaps: Floats, values: Floats) -> Floats:
         return log_residuals(gaps, values)
     line = Regression(gaps, values, ("K0", "K1")).solve(2.0, non_negative=False)
     return values - line.coefficients[0, 0] - line.coefficients[0, 1] * gaps
+
+
+def _by_pairing(
+    trace: Trace,
+    quantity: str,
+    lower_bound: float,
+    window: Window,
+    rho: float,
+    terms: tuple[str, ...],
+) -> dict[str, dict[str, float]]:
+    """Return `CurvatureFit.pairings`; a pairing with too few points is left out."""
+    found = {}
+    for pairing in pairings_of(quantity):
+        usable = usable_points(trace, quantity, lower_bound, pairing)
+        inside = (usable.steps >= window.first_step) & (usable.steps <= window.last_step)
+        gaps, values = usable.gaps[inside], usable.values[inside]
+        if len(gaps) < FEWEST_TO_FIT:
+            continue
+        once = np.ones((1, len(gaps)))
+        law = fit_law(gaps, values, terms, rho, NON_NEGATIVE, once[:0], 1.0)
+        found[pairing] = {name: getattr(law, name) for name in (*TERMS, "r_squared")} | {
+            "p": float(slopes(gaps, values, once)[0]),
+            "points": len(gaps),
+        }
+    return found

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autowarmup.measure.lanczos import Extremes, lanczos, random_start, working
-from autowarmup.measure.passes import Closure, scalar_loss, undisturbed
+from autowarmup.measure.passes import Closure, Gradients, scalar_loss, undisturbed
 
 Closures = Closure | Sequence[Closure]
 
@@ -39,9 +39,9 @@ def hessian_product(
 ) -> list[Tensor]:
     """Return H v for the Hessian of the mean of the closures' losses.
 
-    With one closure per minibatch, the mean is the full-batch loss where all minibatches are of
-    equal size. Gradients in `.grad` and the random state are left as they are; random numbers drawn
-    by the closures (dropout) are the same at every call.
+    With one closure per minibatch of equal size, the mean is the full-batch loss. Gradients in
+    `.grad` and the random state are left as they are; random numbers drawn by the closures
+    (dropout) are the same at every call.
 
     Args:
         closures: each returns a scalar loss with its graph, without backward.
@@ -89,17 +89,15 @@ def hessian_extremes(
 
     It stops when the end with the larger magnitude, and with it `norm`, is known to `tol`; the
     other end may still lie a little inside. Three vectors of the size of the model are held beside
-    the graph of one closure. What `hessian_product` leaves alone is left alone here.
+    the graph of one closure.
 
     Args:
-        closures: as for `hessian_product`.
-        parameters: as for `hessian_product`.
+        closures, parameters, model: as for `hessian_product`.
         tol: relative tolerance on the residual of the end with the larger magnitude.
         most: most products; `converged` says whether they were enough.
         seed: of the start vector.
         reorthogonalize: hold all Lanczos vectors, and hold them orthogonal: `most` vectors of
             memory, for ends that are far apart in magnitude and both wanted to the last digit.
-        model: as for `hessian_product`.
 
     Raises:
         ValueError: as for `hessian_product`; a product that is not finite; `tol` or `most` not
@@ -115,6 +113,24 @@ def hessian_extremes(
         )
 
 
+def norm_on_batch(closure: Closure, parameters: Sequence[Tensor], loss: float) -> float:
+    """Return the operator norm of the Hessian; nan where it is not known to 1 %."""
+    if not math.isfinite(loss):
+        return math.nan
+    try:
+        seen = hessian_extremes(closure, parameters)
+    except ValueError:  # an infinite gradient; the run goes on, as it does without a probe
+        return math.nan
+    except RuntimeError as error:
+        if "donated" not in str(error):
+            raise
+        raise ValueError(
+            "hessian=True differentiates twice, which compiled models do not allow: expected a "
+            "loss closure on the model as it was before torch.compile"
+        ) from error
+    return seen.norm if seen.converged or seen.residual <= 0.01 * seen.norm else math.nan
+
+
 class _Hessian:
     """v -> H v. The graph of a single closure is made once and serves every product."""
 
@@ -124,11 +140,10 @@ class _Hessian:
         self.closures = [closures] if callable(closures) else list(closures)
         self.parameters = list(parameters)
         self.model = nn.Module() if model is None else model
-        self.kept: list[Tensor | None] | None = None
-        if not self.closures:
-            raise ValueError("closures: expected at least one, got none")
-        if not self.parameters:
-            raise ValueError("parameters: expected at least one, got none")
+        self.kept: Gradients | None = None
+        for name in ("closures", "parameters"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: expected at least one, got none")
         if not all(p.requires_grad for p in self.parameters):
             raise ValueError("parameters: expected requires_grad=True for all, got a frozen one")
         if len({id(p) for p in self.parameters}) < len(self.parameters):
@@ -149,14 +164,14 @@ class _Hessian:
         """Add H v to `out`."""
         if len(self.closures) == 1:
             self.kept = self.kept or self._gradient(self.closures[0])
-            self._add(self.kept, vector, out, keep=True)
+            self._add(self.kept, vector, out)
             return
         # The same random numbers in every pass, or H would be another matrix each time.
         with undisturbed(self.model, self.parameters):
             for closure in self.closures:
-                self._add(self._gradient(closure), vector, out, keep=False)
+                self._add(self._gradient(closure), vector, out)
 
-    def _gradient(self, closure: Closure) -> list[Tensor | None]:
+    def _gradient(self, closure: Closure) -> Gradients:
         """Return the gradient with its graph, `None` where the loss does not depend."""
         loss = scalar_loss(closure)
         value = float(loss.detach())
@@ -173,25 +188,16 @@ class _Hessian:
             )
         return list(grads)
 
-    def _add(
-        self,
-        gradient: Sequence[Tensor | None],
-        vector: Sequence[Tensor],
-        out: Sequence[Tensor],
-        *,
-        keep: bool,
-    ) -> None:
+    def _add(self, gradient: Gradients, vector: Sequence[Tensor], out: Sequence[Tensor]) -> None:
         pairs = zip(gradient, vector, strict=True)
         # A gradient without a graph is constant: the loss is linear in that parameter.
         bent = [(g, v.to(g)) for g, v in pairs if g is not None and g.requires_grad]
         if not bent:
             return
+        gradients, vectors = zip(*bent, strict=True)
+        keep = gradient is self.kept
         products = torch.autograd.grad(
-            [g for g, _ in bent],
-            self.parameters,
-            [v for _, v in bent],
-            retain_graph=keep,
-            allow_unused=True,
+            gradients, self.parameters, vectors, retain_graph=keep, allow_unused=True
         )
         with torch.no_grad():
             for total, product in zip(out, products, strict=True):

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,10 +39,6 @@ class Extremes:
         residual: an eigenvalue lies within this of the end with the larger magnitude.
         products: operator-vector products spent.
         converged: whether both ends say, to the tolerance asked for, what `norm` is.
-
-    Example:
-        >>> Extremes(2.0, -3.0, 1e-4, products=12, converged=True).norm
-        3.0
     """
 
     largest: float
@@ -109,24 +104,22 @@ def lanczos(
             basis.append([block.clone() for block in v])
             _remove(basis, spare)
         betas.append(_length(spare))
-        largest, smallest = _ends(alphas, betas)
-        norm = max(abs(largest.value), abs(smallest.value))
+        (first, residual), (second, other) = _ends(alphas, betas)
+        norm = abs(first)
         # What rounding leaves of a vector that vanished: the whole space has been seen.
         exhausted = betas[-1] <= epsilon * norm or (reorthogonalize and len(alphas) == size)
-        done = exhausted or _known(largest, smallest, tol * norm)
-        if done or len(alphas) == limit:
-            leading = max(largest, smallest, key=lambda end: abs(end.value))
-            return Extremes(largest.value, smallest.value, leading.residual, len(alphas), done)
+        # The norm is known: its end is, and the other end cannot reach past it.
+        known = residual <= tol * norm and abs(second) + other <= norm + tol * norm
+        if exhausted or known or len(alphas) == limit:
+            largest, smallest = max(first, second), min(first, second)
+            return Extremes(largest, smallest, residual, len(alphas), exhausted or known)
         torch._foreach_mul_(spare, 1.0 / betas[-1])
         v, spare = spare, v
 
 
 def random_start(like: Sequence[Tensor], seed: int) -> list[Tensor]:
-    """Return Gaussian blocks of these shapes, at least in float32, a function of `seed` alone.
-
-    They are drawn on the CPU from a generator of their own, so that every device starts alike and
-    the random state of the run is not touched.
-    """
+    """Return Gaussian blocks of these shapes, at least in float32, a function of `seed` alone."""
+    # On the CPU, so that every device starts alike; the random state of the run is not touched.
     generator = torch.Generator().manual_seed(seed)
     return [
         torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.device, working(x))
@@ -149,23 +142,10 @@ def _remove(basis: list[list[Tensor]], x: list[Tensor]) -> None:
         torch._foreach_add_(x, one, alpha=-inner(zip(x, one, strict=True)))
 
 
-class _End(NamedTuple):
-    value: float
-    residual: float
-
-
-def _ends(alphas: list[float], betas: list[float]) -> tuple[_End, _End]:
-    """Return the largest and the smallest Ritz value with their residuals."""
+def _ends(alphas: list[float], betas: list[float]) -> list[tuple[float, float]]:
+    """Return the outermost Ritz values with their residuals, the one larger in magnitude first."""
     off = betas[:-1]
     values, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(off, 1) + np.diag(off, -1))
     residuals = np.abs(vectors[-1]) * betas[-1]
-    return _End(float(values[-1]), float(residuals[-1])), _End(
-        float(values[0]), float(residuals[0])
-    )
-
-
-def _known(largest: _End, smallest: _End, tolerance: float) -> bool:
-    """Whether the norm is known: its end is, and the other end cannot reach past it."""
-    first, second = sorted((largest, smallest), key=lambda end: -abs(end.value))
-    reach = abs(second.value) + second.residual
-    return first.residual <= tolerance and reach <= abs(first.value) + tolerance
+    ends = [(float(values[place]), float(residuals[place])) for place in (-1, 0)]
+    return sorted(ends, key=lambda end: -abs(end[0]))

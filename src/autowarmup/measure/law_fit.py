@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,13 +92,13 @@ def fit_law(
         factor: by how much percentiles are stretched, see `bootstrap.stretch`.
     """
     regression = Regression(gaps, values, terms)
+    solve = regression.search if rho is None else partial(regression.solve, rho)
     positive = constraint == NON_NEGATIVE
-    if rho is None:
-        best = regression.search(non_negative=positive)
-        copies = regression.search(non_negative=positive, weights=counts)
-    else:
-        best = regression.solve(rho, non_negative=positive)
-        copies = regression.solve(rho, non_negative=positive, weights=counts)
+    # Gap and gap^rho are so nearly parallel that some copies lose one of them: the percentiles of
+    # a free fit of all three are too far apart as they are (measured: see fit.py).
+    if constraint == FREE and len(terms) == len(TERMS):
+        factor = 1.0
+    best, copies = solve(non_negative=positive), solve(non_negative=positive, weights=counts)
     K0, K1, K_rho = (float(c) for c in best.coefficients[0])
     used_rho = float(best.rho[0])
     fitted = curve(K0, K1, K_rho, used_rho, gaps)
@@ -112,7 +113,8 @@ def fit_law(
         rho_searched=rho is None,
         r_squared=r_squared(values, fitted),
         share_above=float(np.mean(values > fitted + rounding)),
-        interval=_intervals(best, copies, terms, constraint, factor, rho is None),
+        interval=_intervals(best, copies, terms, constraint, factor)
+        | (_rho_interval(best, copies, factor) if rho is None else {}),
         points=len(gaps),
     )
 
@@ -123,13 +125,7 @@ def curve(K0: float, K1: float, K_rho: float, rho: float, gap: Floats) -> Floats
 
 
 def r_squared(values: Floats, fitted: Floats) -> float:
-    """Return the share of the spread of the values that the fit explains, see `LawFit`.
-
-    Example:
-        >>> K = np.array([1.0, 2.0, 3.0])
-        >>> r_squared(K, K), r_squared(K, np.full(3, 2.0)), r_squared(np.ones(3), np.ones(3))
-        (1.0, 0.0, 1.0)
-    """
+    """Return the share of the spread of the values that the fit explains, see `LawFit`."""
     # In units of the largest |K|, or squares of a diverged run overflow.
     scale = float(np.abs(values).max()) or 1.0
     values, fitted = values / scale, fitted / scale
@@ -147,26 +143,26 @@ def _intervals(
     terms: tuple[str, ...],
     constraint: str,
     factor: float,
-    searched: bool,
 ) -> dict[str, tuple[float, float]]:
+    """Return the interval of every coefficient that was fitted."""
     least = 0.0 if constraint == NON_NEGATIVE else -math.inf
-    # Gap and gap^rho are so nearly parallel that some copies lose one of them: the percentiles of
-    # a free fit of all three are too far apart as they are (measured: see fit.py).
-    if constraint == FREE and len(terms) == len(TERMS):
-        factor = 1.0
     spans = {}
     for term in terms:
         place = TERMS.index(term)
         estimate = float(best.coefficients[0, place])
         spans[term] = interval(estimate, copies.coefficients[:, place], factor, least)
-    if searched:
-        # A copy with K_rho = 0 says nothing about rho: it could be anywhere.
-        unknown = copies.coefficients[:, 2] == 0
-        rho, ends = float(best.rho[0]), (RHO_LEAST, RHO_MOST)
-        if best.coefficients[0, 2] == 0:
-            spans["rho"] = ends
-        else:
-            low = interval(rho, np.where(unknown, RHO_LEAST, copies.rho), factor, *ends)[0]
-            high = interval(rho, np.where(unknown, RHO_MOST, copies.rho), factor, *ends)[1]
-            spans["rho"] = low, high
     return spans
+
+
+def _rho_interval(
+    best: Solutions, copies: Solutions, factor: float
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of a searched exponent."""
+    rho, ends = float(best.rho[0]), (RHO_LEAST, RHO_MOST)
+    if best.coefficients[0, 2] == 0:
+        return {"rho": ends}
+    # A copy with K_rho = 0 says nothing about rho: it could be anywhere.
+    unknown = copies.coefficients[:, 2] == 0
+    low = interval(rho, np.where(unknown, RHO_LEAST, copies.rho), factor, *ends)[0]
+    high = interval(rho, np.where(unknown, RHO_MOST, copies.rho), factor, *ends)[1]
+    return {"rho": (low, high)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 from autowarmup.snapshot import remember_buffers, remember_random
 
 Closure = Callable[[], Tensor]
-Take = Callable[[int, Tensor], None]
+Gradients = list[Tensor | None]
+"""The gradient by each parameter, `None` where the loss does not depend on it."""
 
 
 def inner(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
@@ -30,6 +30,11 @@ def added_up(products: Sequence[Tensor]) -> float:
     if not products:
         return 0.0
     return float(torch.stack([each.to(products[0].device) for each in products]).sum())
+
+
+def filled(gradient: Tensor | None, like: Tensor) -> Tensor:
+    """Return a gradient, zeros where the loss does not depend on the parameter."""
+    return torch.zeros_like(like) if gradient is None else gradient
 
 
 def scalar_loss(closure: Closure) -> Tensor:
@@ -59,9 +64,7 @@ def gradient_of(closure: Closure, parameters: Sequence[Tensor]) -> tuple[float, 
     grads = torch.autograd.grad(loss, list(parameters), allow_unused=True)
     for g in grads:
         _check_dense(g)
-    return float(loss.detach()), [
-        torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)
-    ]
+    return float(loss.detach()), [filled(g, p) for g, p in zip(grads, parameters, strict=True)]
 
 
 def _check_dense(gradient: Tensor | None) -> None:
@@ -72,7 +75,9 @@ def _check_dense(gradient: Tensor | None) -> None:
         )
 
 
-def stream_gradient(closure: Closure, parameters: Sequence[nn.Parameter], take: Take) -> float:
+def stream_gradient(
+    closure: Closure, parameters: Sequence[Tensor], take: Callable[[int, Tensor], None]
+) -> float:
     """Return the loss and hand over its gradient one parameter at a time, as backward finds them.
 
     No two gradients are held at once, whatever the size of the model. Parameters that the loss does
@@ -110,6 +115,12 @@ def stream_gradient(closure: Closure, parameters: Sequence[nn.Parameter], take: 
             hook.remove()
         for p, gradient in zip(parameters, held, strict=True):
             p.grad = gradient
+
+
+def streamed_gradient(closure: Closure, parameters: Sequence[Tensor]) -> tuple[float, Gradients]:
+    """Return loss and gradient from a pass of its own; what lies in `.grad` is left alone."""
+    gradients: Gradients = [None] * len(parameters)
+    return stream_gradient(closure, parameters, gradients.__setitem__), gradients
 
 
 @contextmanager
@@ -150,16 +161,3 @@ def same_buffers(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         set_back()
-
-
-def relative(first: float, second: float) -> float:
-    """Return |first - second| over the larger magnitude; 0 for equal numbers, also non-finite ones.
-
-    Example:
-        >>> relative(4.0, 5.0), relative(0.0, 0.0), relative(math.inf, math.inf)
-        (0.2, 0.0, 0.0)
-    """
-    if first == second or (math.isnan(first) and math.isnan(second)):
-        return 0.0
-    difference = abs(first - second) / max(abs(first), abs(second))
-    return math.inf if math.isnan(difference) else difference

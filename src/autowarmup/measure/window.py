@@ -5,21 +5,11 @@ hardly moves and the curvature drifts for other reasons (the rate decays, the ba
 over). The default window is therefore the descent. The smoothing is by running medians, which leave
 a monotone series alone and which a spike, a single absurd value or a divergence late in the run
 cannot move.
-
-Example:
-    >>> import numpy as np
-    >>> gaps = 1.0 + 4.0 * np.exp(-np.arange(40) / 5)
-    >>> window = choose_window(np.arange(40), gaps, "descent")
-    >>> window.first_step, window.last_step, window.points
-    (0, 12, 13)
-    >>> choose_window(np.arange(40), gaps, "all").points
-    40
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +40,6 @@ class Window:
     last_step: int
     points: int
     rule: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values."""
-        return asdict(self)
 
 
 def smooth_width(points: int) -> int:
@@ -94,45 +80,34 @@ def choose_window(steps: NDArray[np.int64], gaps: Floats, name: str) -> Window:
     Where the smoothed gap never falls below its first value there is no descent, and all points
     are taken. "all": all points.
 
-    Args:
-        steps: shape (n,), ascending.
-        gaps: shape (n,), positive, in units of the loss.
-        name: "descent" or "all".
-
-    Raises:
-        ValueError: an unknown name.
+    Example:
+        >>> gaps = 1.0 + 4.0 * np.exp(-np.arange(40) / 5)
+        >>> choose_window(np.arange(40), gaps, "descent").points
+        13
     """
     if name not in WINDOWS:
         raise ValueError(f"expected a window out of {', '.join(WINDOWS)}, got {name!r}")
-    n = len(steps)
-    if name == "all":
-        return _window(name, steps, n, "All usable points.")
-    smoothed = smooth(gaps)
-    start, lowest = float(smoothed[0]), float(smoothed.min())
-    how = f"smoothed by running medians of 3 and {smooth_width(n)} points"
-    if lowest >= start:
-        return _window(
-            name,
-            steps,
-            n,
-            f"All usable points: the gap ({how}) never falls below its first value {start:.4g}, "
-            "so that there is no descent to cut out.",
-        )
-    threshold = start - SHARE_OF_FALL * (start - lowest)
-    arrived = int(np.argmax(smoothed <= threshold)) + 1
-    points = min(n, max(arrived, FEWEST))
-    rule = (
-        f"From the first usable point to step {steps[points - 1]}, where the gap ({how}) has made "
-        f"{100 * SHARE_OF_FALL:.0f} % of its whole fall, from {start:.4g} to {lowest:.4g}"
-    )
-    if points > arrived:
-        rule = (
-            f"The first {points} usable points: the gap ({how}) has made "
-            f"{100 * SHARE_OF_FALL:.0f} % of its whole fall, from {start:.4g} to {lowest:.4g}, "
-            f"already at step {steps[arrived - 1]}, and fewer points would not do"
-        )
-    return _window(name, steps, points, rule + ".")
-
-
-def _window(name: str, steps: NDArray[np.int64], points: int, rule: str) -> Window:
+    points, rule = (len(steps), "All usable points.") if name == "all" else _descent(steps, gaps)
     return Window(name, int(steps[0]), int(steps[points - 1]), points, rule)
+
+
+def _descent(steps: NDArray[np.int64], gaps: Floats) -> tuple[int, str]:
+    """Return how many points the descent holds, and its rule in words."""
+    n, smoothed = len(steps), smooth(gaps)
+    start, lowest = float(smoothed[0]), float(smoothed.min())
+    gap = f"the gap (smoothed by running medians of 3 and {smooth_width(n)} points)"
+    if lowest >= start:
+        return n, (
+            f"All usable points: {gap} never falls below its first value {start:.4g}, so that "
+            "there is no descent to cut out."
+        )
+    arrived = int(np.argmax(smoothed <= start - SHARE_OF_FALL * (start - lowest))) + 1
+    points = min(n, max(arrived, FEWEST))
+    share = f"has made {100 * SHARE_OF_FALL:.0f} % of its whole fall"
+    fall = f"{gap} {share}, from {start:.4g} to {lowest:.4g}"
+    if points == arrived:
+        return points, f"From the first usable point to step {steps[points - 1]}, where {fall}."
+    return points, (
+        f"The first {points} usable points: {fall}, already at step {steps[arrived - 1]}, and "
+        "fewer points would not do."
+    )

@@ -85,7 +85,8 @@ def _seen(memory: Smoothed, loss: float, step: int, total: int) -> tuple[Smoothe
     average = SMOOTHING * memory.average + (1 - SMOOTHING) * loss
     weight = SMOOTHING * memory.weight + (1 - SMOOTHING)
     here = average / weight
-    square = SMOOTHING * memory.square + (1 - SMOOTHING) * (loss - here) ** 2
+    distance = min(abs(loss - here), 1e150)  # whose square is still a number
+    square = SMOOTHING * memory.square + (1 - SMOOTHING) * distance * distance
     spread = SMOOTHING**2 * memory.spread + (1 - SMOOTHING) ** 2
     share = spread / weight**2
     lowest, lowest_spread, lowest_step = memory[4:]

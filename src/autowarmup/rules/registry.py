@@ -43,7 +43,7 @@ _WORDS: dict[str, Callable[..., Rule[Any]]] = {
 RULES = (*(rule.name for rule in HAND_TUNED), *(w for w in _WORDS if w not in ("none", "gap law")))
 """The rules that can be chosen by a word alone, the hand-tuned lengths of the benchmark first."""
 
-_NUMBER = r"(\d[\d,_]*(?:\.\d*)?(?:e\d+)?|\.\d+)"
+_NUMBER = r"(\d[\d,_]*(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)"
 _LENGTH = re.compile(
     rf"(?:linear\s*)?\(?\s*{_NUMBER}\s*(%|percent|per cent|steps?|updates?|iterations?|its)\s*\)?"
 )

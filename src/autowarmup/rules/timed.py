@@ -98,18 +98,20 @@ class Linear(Timed):
         if self.steps is not None:
             return f"linear {self.steps} steps"
         assert self.share is not None, "one of the two is given"
-        return f"linear {_percent(self.share)}%" if self.share else "none"
+        if not self.share:
+            return "none"
+        percent = _percent(self.share)
+        return f"linear {percent}%" if percent else f"linear(share={self.share!r})"
 
     @property
     def about(self) -> str:
         """One line for tables."""
         if self.steps is not None:
             return f"linear over {self.steps} updates"
-        return (
-            f"{self.name.replace('linear', 'linear over').replace('%', ' %')} of the run"
-            if (self.share)
-            else "the peak rate at once"
-        )
+        assert self.share is not None, "one of the two is given"
+        if not self.share:
+            return "the peak rate at once"
+        return f"linear over {100 * self.share:g} % of the run"
 
     def length(self, run: Run) -> int:
         """Return W, the number of updates of the warm-up.
@@ -137,18 +139,15 @@ class Linear(Timed):
         return Move(memory, (after + 1) / (memory.length + 1))
 
 
-def _percent(share: float) -> str:
-    """Return a share in per cent so that reading it gives the very same number.
+def _percent(share: float) -> str | None:
+    """Return a share in per cent if reading it gives the very same number.
 
     Example:
-        >>> _percent(0.05), _percent(1 / 3)
-        ('5', '33.33333333333333')
+        >>> _percent(0.05), _percent(0.6458253151913765)
+        ('5', None)
     """
-    for digits in range(1, 18):
-        text = f"{100 * share:.{digits}g}"
-        if float(text) / 100 == share and "e" not in text:
-            return text
-    return repr(100 * share)
+    texts = (f"{100 * share:.{digits}g}" for digits in range(1, 18))
+    return next((text for text in texts if "e" not in text and float(text) / 100 == share), None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autowarmup.history import Point, Trace
-from autowarmup.lab.curvature.job import build_record
+from autowarmup.lab.curvature.record import build_record
 
 Record = dict[str, Any]
 
@@ -94,7 +94,7 @@ _ABOUT: Record = {
     "source": {"kind": "train", "status": "finished", "message": ""},
     "label": "Muon, lr 0.006, warm-up 5 %",
     "config": {"optimizer": "muon", "lr": 0.006, "steps": 1000, "seed": 0, "recipe": "<tiny>"},
-    "f_star": 0.0,
+    "lower_bound": 0.0,
     "norm": "spectral",
     "counted": {
         "count": "matrices",

@@ -14,9 +14,8 @@ import pytest
 
 from autowarmup.history import Point, Trace
 from autowarmup.lab.curvature.figures import FIGURES
-from autowarmup.lab.curvature.page import page
-from autowarmup.lab.curvature.store import write_record
-from autowarmup.lab.curvature.terminal import print_record
+from autowarmup.lab.curvature.page import page, print_record
+from autowarmup.lab.curvature.record import write_record
 
 Record = dict[str, Any]
 Traces = dict[str, Callable[..., Trace]]
@@ -119,7 +118,7 @@ def test_edges_still_draw(name: str, make_record: MakeRecord, tmp_path: Path) ->
 def test_objects_and_other_runs(
     traces: Traces, make_record: MakeRecord, object_about: Record, tmp_path: Path
 ) -> None:
-    source = {"kind": "object", "about": "Four layers.", "f_star_source": "known"}
+    source = {"kind": "object", "about": "Four layers.", "lower_bound_source": "known"}
     about = object_about | {"source": source}
     write_record(tmp_path, make_record(traces["object"](), **about))
     page(tmp_path)
@@ -171,8 +170,7 @@ def test_the_terminal_without_a_fit(
 
 def test_reading_needs_no_drawing_packages() -> None:
     code = (
-        "import sys, autowarmup.lab.curvature.page, autowarmup.lab.curvature.study\n"
-        "import autowarmup.lab.curvature.terminal\n"
+        "import sys, autowarmup.lab.curvature.page, autowarmup.lab.curvature.notes\n"
         "loaded = {'matplotlib', 'jinja2', 'transformers', 'rich'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )

@@ -11,14 +11,10 @@ import torch
 
 from autowarmup.lab.problems import definitions, registry
 from autowarmup.lab.problems.data import Examples, linear_teacher, text_windows
-from autowarmup.lab.problems.floor import (
-    least_squares,
-    prefix_entropy,
-    search_lowest,
-    squared_error,
-)
+from autowarmup.lab.problems.lower_bounds import least_squares, prefix_entropy, squared_error
 from autowarmup.lab.problems.networks import BalancedNet
 from autowarmup.lab.problems.registry import OBJECTS, run_object
+from studies.lowest_losses import search_lowest
 
 NAMES = {
     *("deep-linear", "deep-leaky-relu", "two-layer-ce", "two-layer-mse"),
@@ -108,14 +104,14 @@ def test_prefix_entropy_is_what_frequencies_leave_open() -> None:
 def test_a_short_search_comes_close_to_the_stated_lowest_and_not_below(name: str) -> None:
     problem = OBJECTS[name].build(0)
     lowest = search_lowest(problem.model, problem.loss, iterations=150)
-    assert problem.f_star <= lowest < 1.1 * problem.f_star
+    assert problem.lower_bound <= lowest < 1.1 * problem.lower_bound
 
 
 def test_every_source_of_f_star_is_a_sentence() -> None:
     for name in NAMES:
         problem = OBJECTS[name].build(0)
-        assert problem.loss().item() > problem.f_star
-        assert problem.f_star_source.startswith(("exact", "lower bound", "lowest loss that"))
+        assert problem.loss().item() > problem.lower_bound
+        assert problem.source.startswith(("exact", "lower bound", "lowest loss that"))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,10 @@ def test_configs_of_earlier_versions_are_read(earlier, rule, measures):
         ({"rule": "50"}, "a bare number reads like a rate"),
         ({"rule": "flat(max_fraction=0)"}, "expected 0 < max_fraction <= 1"),
         ({"rule": "flat(smoothing=1.0)"}, "expected 0 <= smoothing < 1"),
-        ({"calibrate": True}, "calibrate: the rule 'watched' has no first rate to measure; expected"),
+        (
+            {"calibrate": True},
+            "calibrate: the rule 'watched' has no first rate to measure; expected",
+        ),
         ({"rule": "linear 5%", "calibrate": True}, "the rule 'linear 5%' has no first rate"),
         ({"decay": "poly"}, "decay: expected one of cosine"),
         ({"mixed_precision": "fp8"}, "mixed_precision: expected one of no, fp16, bf16"),

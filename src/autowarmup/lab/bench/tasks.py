@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autowarmup.lab.bench.directions import Stack
+from autowarmup.lab.bench.rules import DIGITS_SHAPES
 from autowarmup.lab.bench.setups import SIZES, Setup
 from autowarmup.lab.bench.stacked import StackedLlama
 from autowarmup.lab.problems.data import CLASSES, digits
@@ -21,11 +22,10 @@ from autowarmup.lab.train.data import load_corpus
 from autowarmup.lab.train.model import build_model
 
 LAST_WINDOWS = 256
-DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
 
 
 class Task(Protocol):
-    """What `lot` needs."""
+    """What a fleet needs."""
 
     def model(self, seed: int) -> nn.Module: ...  # noqa: D102
 
@@ -45,7 +45,7 @@ class Text:
         self.setup, self.size = setup, SIZES[setup.model]
         self.length = self.size.sequence_length
         self.corpus = load_corpus(setup.data, "bytes", length=self.length, wanted=0)
-        self.stacked = StackedLlama.like(self.model(0))
+        self.stacked = StackedLlama(self.model(0))
         windows = self.corpus.fixed_windows(count=LAST_WINDOWS, length=self.length)
         self.windows = torch.from_numpy(windows)
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autowarmup.lab.curvature.check_figures import draw_residuals, draw_trust_ratio
 from autowarmup.lab.curvature.names import quantity_name
 from autowarmup.lab.curvature.series import (
     Series,
@@ -46,6 +45,11 @@ _OTHERS = {
     "K_next": ("#0072b2", (0, (5, 1.5))),
     "K_noise": ("#8a949e", (0, (1.2, 1.2))),
 }
+_TRUST_RANGE = (-1.5, 2.2)
+_TRUST_LEVELS = {
+    "1: the loss fell as much as the slope promised": (1.0, "-"),
+    "0: the step gained nothing; below 0 the loss rose": (0.0, (0, (5, 2))),
+}
 
 
 def draw(record: Json, folder: str | Path) -> list[str]:
@@ -53,15 +57,11 @@ def draw(record: Json, folder: str | Path) -> list[str]:
 
     Figures of an earlier drawing that have no data any more are removed.
     """
-    drawings: dict[str, Callable[[Json], Figure | None]] = {
-        "curvature_gap": _curvature_gap,
-        "curvature_step": _curvature_step,
-        "curvature_rate": _curvature_rate,
-        "trust_ratio": draw_trust_ratio,
-        "residuals": draw_residuals,
-    }
+    drawings: tuple[Callable[[Json], Figure | None], ...] = (
+        _curvature_gap, _curvature_step, _curvature_rate, _trust_ratio, _residuals,
+    )  # fmt: skip
     folder, names = Path(folder), []
-    for name, drawing in drawings.items():
+    for name, drawing in zip(FIGURES, drawings, strict=True):
         with style.styled(name):
             figure = drawing(record)
             if figure is not None:
@@ -73,13 +73,18 @@ def draw(record: Json, folder: str | Path) -> list[str]:
     return names
 
 
+def _panel(width: float, height: float) -> tuple[Figure, Axes]:
+    figure, ((axes,),) = style.panels(1)
+    figure.set_size_inches(width, height)
+    return figure, axes
+
+
 def _curvature_gap(record: Json) -> Figure | None:
     found = series(record)
     found = found.where(found.gap > 0).thinned()
     if not len(found):
         return None
-    figure, ((axes,),) = style.panels(1)
-    figure.set_size_inches(8.6, 4.9)
+    figure, axes = _panel(8.6, 4.9)
     entries = draw_points_and_laws(axes, record, found)
     look.title(axes, record)
     axes.set_ylabel(quantity_name(found.quantity))
@@ -93,7 +98,7 @@ def _curvature_gap(record: Json) -> Figure | None:
 def draw_points_and_laws(axes: Axes, record: Json, found: Series) -> dict[str, Any]:
     """Draw a quantity against the gap with its laws; return the legend, under "step" the shades."""
     logarithmic = look.scale(axes.yaxis, found.value)
-    inside = found.inside if record.get("window") else None  # without a fit no point is outside
+    inside = found.inside if record["window"] else None  # without a fit no point is outside
     entries = {"step": look.time_points(axes, found.gap, found.value, found.step, inside)}
     gaps = found.gap[found.inside]
     if not len(gaps):
@@ -109,29 +114,36 @@ def draw_points_and_laws(axes: Axes, record: Json, found: Series) -> dict[str, A
 
 
 def _curvature_step(record: Json) -> Figure | None:
+    from matplotlib.lines import Line2D
+
     main = series(record).thinned()
     if not len(main):
         return None
     figure, ((top, bottom),) = style.panels(1, rows_each=2)
     figure.set_size_inches(6.2, 6.2)
-    logarithmic = look.scale(top.yaxis, _shown(record, main))
+    others = {}
+    for name in _OTHERS:
+        points = [point for point in all_points(record) if name in point]
+        if len(points) > 1:
+            others[name] = column(points, "step"), column(points, name)
+    # The panel must hold all values: noise may dwarf everything else.
+    shown = [main.value, *(value[np.isfinite(value) & (value > 0)] for _, value in others.values())]
+    logarithmic = look.scale(top.yaxis, np.concatenate(shown))
     entries: dict[str, Any] = {}
-    for name, (colour, dash) in _OTHERS.items():
-        other = _line_of(record, name)
-        if name == main.quantity or other is None:
+    for name, (step, value) in others.items():
+        if name == main.quantity:
             continue
-        step, value = other
-        if logarithmic:
-            value = np.where(value > 0, value, np.nan)
+        value = np.where(value > 0, value, np.nan) if logarithmic else value
+        colour, dash = _OTHERS[name]
         (line,) = top.plot(step, value, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
         entries["batch noise alone, K_noise" if name == "K_noise" else name] = line
     shades = look.time_points(top, main.step, main.value, main.step)
     top.set_ylabel(quantity_name(main.quantity))
     look.title(top, record)
-    positive = main.where(np.isfinite(main.gap))
-    bottom.plot(positive.step, positive.gap, color=style.FAINT, linewidth=1.2, zorder=2)
-    look.time_points(bottom, positive.step, positive.gap, positive.step)
-    look.scale(bottom.yaxis, positive.gap, factor=20.0)
+    known = main.where(np.isfinite(main.gap))
+    bottom.plot(known.step, known.gap, color=style.FAINT, linewidth=1.2, zorder=2)
+    look.time_points(bottom, known.step, known.gap, known.step)
+    look.scale(bottom.yaxis, known.gap, factor=20.0)
     bottom.set_ylabel("gap = loss − f*")
     bottom.set_xlabel("step")
     bottom.sharex(top)
@@ -139,35 +151,13 @@ def _curvature_step(record: Json) -> Figure | None:
     _shade_window(top, record)
     _shade_window(bottom, record, " fitted window")
     if entries:
-        style.legend(figure, {f"points: {main.quantity}": _dot(shades), **entries})
+        dot = Line2D([], [], color=shades.cmap(0.4), marker="o", markersize=6, linestyle="none")
+        style.legend(figure, {f"points: {main.quantity}": dot, **entries})
     return figure
 
 
-def _shown(record: Json, main: Series) -> np.ndarray:
-    """Return the values that the upper panel must hold: noise may dwarf everything else."""
-    found = [main.value]
-    for name in _OTHERS:
-        other = _line_of(record, name)
-        if other is not None:
-            values = other[1][np.isfinite(other[1])]
-            found.append(values[values > 0])
-    return np.concatenate(found)
-
-
-def _line_of(record: Json, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-    points = [point for point in all_points(record) if name in point]
-    return (column(points, "step"), column(points, name)) if len(points) > 1 else None
-
-
-def _dot(shades: Any) -> Any:
-    from matplotlib.lines import Line2D
-
-    colour = shades.cmap(0.4)
-    return Line2D([], [], color=colour, marker="o", markersize=6, linestyle="none")
-
-
 def _shade_window(axes: Axes, record: Json, words: str = "") -> None:
-    window = record.get("window")
+    window = record["window"]
     if not window or window["last_step"] <= window["first_step"]:
         return
     axes.axvspan(window["first_step"], window["last_step"], color="#fdf1e7", zorder=0, linewidth=0)
@@ -183,8 +173,7 @@ def _curvature_rate(record: Json) -> Figure | None:
     found = found.where(found.lr > 0).thinned()
     if len(found) < 2 or found.lr.max() <= found.lr.min() * 1.001:
         return None  # one rate throughout says nothing here
-    figure, ((axes,),) = style.panels(1)
-    figure.set_size_inches(6.2, 3.5)
+    figure, axes = _panel(6.2, 3.5)
     shades = look.time_points(axes, found.lr, found.value, found.step)
     look.scale(axes.yaxis, found.value)
     # Not logarithmic: a decay to zero would take most of the width.
@@ -194,4 +183,64 @@ def _curvature_rate(record: Json) -> Figure | None:
     axes.set_ylabel(quantity_name(found.quantity))
     look.title(axes, record)
     look.step_bar(figure, shades, axes)
+    return figure
+
+
+def _trust_ratio(record: Json) -> Figure | None:
+    step, ratio = column(record["points"], "step"), column(record["points"], "trust_ratio")
+    known = np.isfinite(ratio)
+    step, ratio = step[known], ratio[known]
+    if not len(step):
+        return None
+    figure, axes = _panel(6.2, 3.7)
+    low, high = _TRUST_RANGE
+    low = max(low, min(-0.3, float(ratio.min()) - 0.1))
+    high = min(high, max(1.3, float(ratio.max()) + 0.1))
+    inside = (ratio >= low) & (ratio <= high)
+    look.time_points(axes, step[inside], ratio[inside], step[inside], last=float(step.max()))
+    for beyond, edge, marker in ((ratio < low, low, "v"), (ratio > high, high, "^")):
+        axes.plot(step[beyond], np.full(int(beyond.sum()), edge), marker, color=style.TROUBLE,
+                  markersize=5, linestyle="none", clip_on=False, zorder=5)  # fmt: skip
+    entries = {
+        words: axes.axhline(level, color=style.MUTED, linewidth=1.4, linestyle=dash, zorder=1)
+        for words, (level, dash) in _TRUST_LEVELS.items()
+    }
+    axes.set_ylim(low, high)
+    axes.set_xlabel("step")
+    axes.set_ylabel("actual / promised decrease")
+    look.whole_steps(axes.xaxis)
+    look.title(axes, record)
+    style.legend(figure, entries)
+    return figure
+
+
+def _residuals(record: Json) -> Figure | None:
+    found = series(record)
+    found = found.where(found.inside & (found.value > 0)).thinned()
+    chosen = drawn_laws(record)
+    if not len(found) or not chosen:
+        return None
+    figure, ((left,), (right,)) = style.panels(2, height=3.4)
+    ratios, entries = [], {}
+    for constraint, law in chosen.items():
+        fitted = law_values(law, found.gap)
+        # A law that is negative somewhere has no ratio there.
+        ratio = np.where(fitted > 0, found.value / np.where(fitted > 0, fitted, 1.0), np.nan)
+        ratios.append(ratio)
+        filled = constraint == "non_negative"
+        colour = look.LAW_COLOURS[constraint]
+        for axes, x in ((left, found.gap), (right, found.step)):
+            entries[look.LAW_NAMES[constraint]] = axes.scatter(
+                x, ratio, s=26 if filled else 34, zorder=3 if filled else 4, alpha=0.8,
+                facecolors=colour if filled else "none", edgecolors=colour,
+                linewidths=0 if filled else 0.9,
+            )  # fmt: skip
+    for axes in (left, right):
+        look.scale(axes.yaxis, np.append(np.concatenate(ratios), 1.0), factor=3.0)
+        axes.axhline(1.0, color=style.MUTED, linewidth=1.2, zorder=1)
+    look.gap_axis(left, found.gap)
+    left.set_ylabel(f"measured {found.quantity} / fitted {found.quantity}")
+    right.set_xlabel("step")
+    look.whole_steps(right.xaxis)
+    style.legend(figure, entries)
     return figure

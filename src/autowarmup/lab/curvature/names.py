@@ -1,27 +1,32 @@
-"""What measured quantities, laws and verdicts are called on pages, figures and the terminal."""
+"""What measured quantities, laws and runs are called on pages, figures and the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from autowarmup.lab.report.numbers import number
 from autowarmup.lab.report.words import optimizer_name, run_warmup_name
+from autowarmup.rules.registry import DEFAULT_RULE
 
 Json = Mapping[str, Any]
 
-QUANTITIES = {
-    "K": "curvature K",
-    "H": "Hessian norm H",
-    "K_dir": "curvature along the step K_dir",
-    "K_next": "K_dir seen by the next batch, K_next",
-}
-
-_MEANINGS = {
-    "K": "how far the gradient turns per unit of the update just made, on the same batch",
-    "H": "the largest absolute eigenvalue of the Hessian at the weights before the update",
-    "K_dir": "how far the loss bends along the update, from two losses and one slope",
-    "K_next": "the same, seen on the batch after, which the update did not depend on",
+_QUANTITIES = {
+    "K": (
+        "curvature K",
+        "how far the gradient turns per unit of the update just made, on the same batch",
+    ),
+    "H": (
+        "Hessian norm H",
+        "the largest absolute eigenvalue of the Hessian at the weights before the update",
+    ),
+    "K_dir": (
+        "curvature along the step K_dir",
+        "how far the loss bends along the update, from two losses and one slope",
+    ),
+    "K_next": (
+        "K_dir seen by the next batch, K_next",
+        "the same, seen on the batch after, which the update did not depend on",
+    ),
 }
 
 _NORMS = {
@@ -31,23 +36,17 @@ _NORMS = {
     "euclidean": "Euclidean norm of all parameters together, its own dual (the pair of SGD)",
 }
 
+_COUNTED = {"constrained": "without its AdamW part", "all": "all parameters"}
+
 
 def quantity_name(quantity: str) -> str:
-    """Return the name of a measured quantity in text.
-
-    Example:
-        >>> quantity_name("H")
-        'Hessian norm H'
-    """
-    return QUANTITIES.get(quantity, quantity)
+    """Return the name of a measured quantity in text: "Hessian norm H"."""
+    return _QUANTITIES.get(quantity, (quantity, ""))[0]
 
 
 def meaning(quantity: str) -> str:
     """Return what a quantity says, as half a sentence."""
-    return _MEANINGS.get(quantity, "")
-
-
-_COUNTED = {"constrained": "without its AdamW part", "all": "all parameters"}
+    return _QUANTITIES.get(quantity, (quantity, ""))[1]
 
 
 def norm_name(norm: str) -> str:
@@ -68,51 +67,17 @@ def law_name(law: Json) -> str:
     return f"{name}, ρ searched" if law.get("rho_searched") else name
 
 
-def law_terms(law: Json) -> str:
+def law_formula(law: Json) -> str:
     """Return the formula of a law.
 
     Example:
-        >>> law_terms({"terms": ["K0", "K1", "K_rho"], "rho": 2.0})
+        >>> law_formula({"terms": ["K0", "K1", "K_rho"], "rho": 2.0})
         'K0 + K1·gap + K2·gap²'
     """
     rho = law.get("rho")
     power = "²" if rho == 2 else "^ρ" if law.get("rho_searched") or rho is None else f"^{rho:g}"
     words = {"K0": "K0", "K1": "K1·gap", "K_rho": f"K2·gap{power}"}
     return " + ".join(words[term] for term in law["terms"])
-
-
-def direction(verdict: str, p: Any) -> str:
-    """Return what a quantity does as the gap falls: "rises", "falls", "flat", or "open".
-
-    Example:
-        >>> direction("rises", 1.2), direction("not determined", 1.2)
-        ('falls', 'open')
-    """
-    p = number(p)
-    if verdict == "flat":
-        return "flat"
-    if verdict not in ("rises", "falls") or p is None:
-        return "open"
-    return "rises" if p < 0 else "falls"
-
-
-def outcome(verdict: str, slope: Json | None, quantity: str = "K", *, rose: bool = False) -> str:
-    """Return in a few words what happens to a quantity as training goes on.
-
-    The words follow the sign of the slope of ln K against ln gap: a negative slope means that K
-    rises as the gap falls. `rose` says that the gap itself rose, as in a run that diverges.
-
-    Example:
-        >>> outcome("falls", {"p": -1.2}), outcome("rises", {"p": 1.2}, rose=True)
-        ('K rises as the gap falls', 'K rises as the gap rises')
-        >>> outcome("flat", {"p": 0.01}, "H")
-        'H stays level'
-    """
-    found = direction(verdict, (slope or {}).get("p"))
-    if found not in ("rises", "falls"):
-        return f"{quantity} stays level" if found == "flat" else "not determined"
-    moves = "rises" if (found == "rises") != rose else "falls"
-    return f"{quantity} {moves} as the gap {'rises' if rose else 'falls'}"
 
 
 def run_label(config: Json) -> str:
@@ -123,8 +88,9 @@ def run_label(config: Json) -> str:
         'Muon, tiny-cpu, lr 0.006, warm-up 5 %'
     """
     words = [optimizer_name(config["optimizer"]), config.get("recipe"), f"lr {config['lr']:g}"]
-    usual = config["warmup"] == "adaptive" and config.get("calibrate", True)
-    if not usual or config.get("peak", "flat") != "flat":
+    earlier = config.get("warmup") == "adaptive" and config.get("calibrate", True)
+    usual = earlier and config.get("peak", "flat") == "flat"
+    if not usual and config.get("rule") != DEFAULT_RULE:
         words.append(run_warmup_name(config))
     words.append(_COUNTED.get(config.get("measure_count", "auto")))
     return ", ".join(word for word in words if word)

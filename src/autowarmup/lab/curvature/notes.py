@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autowarmup.lab.curvature.names import law_terms, meaning, norm_name, quantity_name
+from autowarmup.lab.curvature.names import law_formula, meaning, norm_name, quantity_name
 from autowarmup.lab.curvature.series import (
     MOST_DRAWN,
     drawn_laws,
     ends,
     gap_rose,
-    main_quantity,
     noise,
     series,
     trust_median,
@@ -20,7 +19,7 @@ from autowarmup.lab.report.numbers import interval_text, number, short
 
 Json = Mapping[str, Any]
 
-_PUBLISHED = (
+_LITERATURE = (
     "Published for comparison (Muon, LLaMA 124M on FineWeb, arXiv 2602.05813): K about 150 at gap "
     "4, about 1,500 at gap 2.3, and 700 to 1,400 below gap 2; the law explained 0.857 of the "
     "spread (R²) on an early window, with K1 negative. Model and data differ: compare the shape, "
@@ -31,31 +30,27 @@ _PUBLISHED = (
 def subject(record: Json) -> str:
     """Return in one or two sentences what was measured, and from where to where it went."""
     found = series(record)
-    quantity = main_quantity(record)
-    name = quantity_name(quantity)
-    about = str((record.get("source") or {}).get("about") or "").strip()
+    name = quantity_name(found.quantity)
+    about = str(record["source"].get("about") or "").strip()
     text = f"{about.rstrip('.')}. " if about else ""
-    text += f"{name[0].upper()}{name[1:]}: {meaning(quantity)}. "
+    text += f"{name[0].upper()}{name[1:]}: {meaning(found.quantity)}. "
     text += _count(len(found), "measured update")
-    between = ends(found)
-    if between:
+    if between := ends(found):
         (gap, value), (last_gap, last_value) = between
         text += (
             f"; the gap (loss − f*) went from {short(gap)} to {short(last_gap)} and "
-            f"{quantity} from about {short(value, 2)} to about {short(last_value, 2)}"
+            f"{found.quantity} from about {short(value, 2)} to about {short(last_value, 2)}"
         )
     return text + "."
 
 
 def trouble(record: Json) -> list[str]:
     """Return what a reader must know before trusting the page: a diverged run, lost values."""
-    source = record.get("source") or {}
-    found = []
+    source, found = record["source"], []
     if source.get("status") not in (None, "finished"):
         message = source.get("message") or ""
         found.append(f"This run {source['status']}{': ' if message else ''}{message}.")
-    missing = series(record).missing
-    if missing:
+    if missing := series(record).missing:
         lost = "was not finite and is" if missing == 1 else "were not finite and are"
         found.append(f"{_count(missing, 'measured value')} {lost} left out.")
     return found
@@ -67,37 +62,34 @@ def notes(record: Json) -> list[str]:
     found += [_window(record), _pairings(record), _counted(record), _determinism(record)]
     found += [
         f"No law for {quantity}: {sentence}."
-        for quantity, sentence in (record.get("not_fitted") or {}).items()
-        if quantity != main_quantity(record)
+        for quantity, sentence in record["not_fitted"].items()
+        if quantity != record["main"]
     ]
-    trained = (record.get("source") or {}).get("kind") in ("train", "run")
-    if trained and (record.get("config") or {}).get("optimizer") == "muon":
-        found.append(_PUBLISHED)
+    if record["source"]["kind"] in ("train", "run") and record["config"].get("optimizer") == "muon":
+        found.append(_LITERATURE)
     return [note for note in found if note]
 
 
 def _window(record: Json) -> str:
-    window = record.get("window")
+    window = record["window"]
     if not window:
         return ""
-    rule = str(window["rule"]).strip().rstrip(".")
-    method = record["quantities"].get(main_quantity(record), {}).get("method", "")
     return (
         f"The laws are fitted to {_count(window['points'], 'point')} between updates "
-        f"{window['first_step']} and {window['last_step']}. {rule}. {method}"
-    ).rstrip()
+        f"{window['first_step']} and {window['last_step']}. {window['rule']} "
+        f"{record['quantities'][record['main']]['method']}"
+    )
 
 
 def _pairings(record: Json) -> str:
     """Say how much the slope depends on which of its two gaps an update is paired with."""
-    fit = record["quantities"].get(main_quantity(record), {})
-    found = fit.get("pairings") or {}
+    fit = record["quantities"].get(record["main"], {})
+    found = fit.get("pairings", {})
     names = {"before": "the gap before the step", "after": "the gap after it", "max": "the larger"}
-    slopes = [f"{short(found[key].get('p'))} with {name}" for key, name in names.items()
-              if key in found]  # fmt: skip
+    slopes = [f"{short(found[key]['p'])} with {names[key]}" for key in names if key in found]
     if len(slopes) < 2:
         return ""
-    used = names.get(fit.get("pairing", ""), "")
+    used = names[fit["pairing"]]
     return f"An update has two gaps; used here: {used}. The slope is {', '.join(slopes)}."
 
 
@@ -105,13 +97,13 @@ def _free_sign(record: Json) -> str:
     """Say what a negative K1 means: the constants of the theory are not negative."""
     chosen = drawn_laws(record)
     law, bound = chosen.get("free"), chosen.get("non_negative")
-    k1 = None if law is None else number(law.get("K1"))
+    k1 = None if law is None else number(law["K1"])
     if law is None or k1 is None or k1 >= 0:
         return ""
-    between = interval_text((law.get("interval") or {}).get("K1"))
-    letter = "H" if main_quantity(record) == "H" else "K"
+    letter = record["main"][0]
+    between = interval_text(law["interval"].get("K1"))
     level = ""
-    if bound is not None and not bound.get("K1") and not bound.get("K_rho"):
+    if bound is not None and not bound["K1"] and not bound["K_rho"]:
         level = f" The best law it allows is the constant {letter}0 = {short(bound['K0'])}."
     return (
         f"With free signs {letter}1 comes out negative ({short(k1)}"
@@ -125,8 +117,8 @@ def _noise(record: Json) -> str:
     if found is None:
         return ""
     return (
-        f"Batch noise alone would give {short(found.ratio, 2)} times the measured K (median over "
-        f"{_count(found.points, 'point')}): so far apart are the gradients of two batches at one "
+        f"Batch noise alone would give {short(found[0], 2)} times the measured K (median over "
+        f"{_count(found[1], 'point')}): so far apart are the gradients of two batches at one "
         "and the same point. Here both gradients are taken on the same batch."
     )
 
@@ -142,58 +134,52 @@ def _trust(record: Json) -> str:
 
 
 def _counted(record: Json) -> str:
-    counted = record.get("counted") or {}
-    text = f"Norm of the updates: {norm_name(record['norm'])}."
-    if isinstance(counted, Mapping) and "parameters" in counted:
-        of = counted.get("moving_parameters")
-        share = f" of {of:,} that move" if of else ""
-        blocks = f" in {_count(counted['blocks'], 'block')}" if "blocks" in counted else ""
-        text += f" Counted: {counted['parameters']:,} parameters{share}{blocks}"
-        text += f" ({counted['count']})." if "count" in counted else "."
-    elif counted:
-        text += f" Counted: {counted}."
-    return text
+    text, counted = f"Norm of the updates: {norm_name(record['norm'])}.", record["counted"]
+    if not isinstance(counted, Mapping):
+        return text + (f" Counted: {counted}." if counted else "")
+    moving, blocks = counted.get("moving_parameters"), counted.get("blocks")
+    text += f" Counted: {counted['parameters']:,} parameters"
+    text += f" of {moving:,} that move" if moving else ""
+    text += f" in {_count(blocks, 'block')}" if blocks else ""
+    return text + (f" ({counted['count']})." if "count" in counted else ".")
 
 
 def _determinism(record: Json) -> str:
-    seen = record.get("determinism")
-    if not isinstance(seen, Mapping) or "loss" not in seen:
+    seen = record["determinism"]
+    if not isinstance(seen, Mapping):
         return f"Determinism: {seen}." if seen else ""
-    loss, gradient = number(seen["loss"]), number(seen.get("gradient"))
-    if loss == 0 and gradient == 0:
+    if seen["loss"] == 0 and seen["gradient"] == 0:
         return "Two evaluations of one batch at the same weights agreed to the last bit."
     return (
         "Two evaluations of one batch at the same weights agreed within "
-        f"{short(loss, 2)} of the loss and {short(gradient, 2)} of the gradient."
+        f"{short(seen['loss'], 2)} of the loss and {short(seen['gradient'], 2)} of the gradient."
     )
 
 
 def caption(name: str, record: Json) -> tuple[str, str]:
     """Return the title and the caption of a figure of a record."""
-    q = main_quantity(record)
+    found, chosen = series(record), drawn_laws(record)
+    q = found.quantity
     thing = "Hessian norm" if q == "H" else "Curvature"
     way = "Training runs from left to right"
-    if gap_rose(series(record)):
+    if gap_rose(found):
         way = "Here the gap rose, so that training runs from right to left"
-    chosen = drawn_laws(record)
-    law = law_terms(chosen["non_negative"]).replace("K", q) if "non_negative" in chosen else ""
-    drawn = (
-        f" Orange: the law {law}, with constants that may not be negative, as the theory asks; "
-        "dashed: the same with free signs. Pale points lie outside the fitted window."
-        if law
-        else " Too few points for a fitted law."
-    )
-    points = len(series(record))
-    thinned = ""
-    if points > MOST_DRAWN:
-        thinned = f" Of {points:,} points at most {MOST_DRAWN:,} are drawn, evenly spaced."
+    drawn = " Too few points for a fitted law."
+    if "non_negative" in chosen:
+        drawn = (
+            f" Orange: the law {law_formula(chosen['non_negative']).replace('K', q)}, with "
+            "constants that may not be negative, as the theory asks; dashed: the same with free "
+            "signs. Pale points lie outside the fitted window."
+        )
+    if len(found) > MOST_DRAWN:
+        drawn += f" Of {len(found):,} points at most {MOST_DRAWN:,} are drawn, evenly spaced."
     dotted = ""
     if noise(record) is not None:
         dotted = " Dotted: what two batches would report as curvature at one and the same point."
     return {
         "curvature_gap": (
             f"{thing} against the gap",
-            f"Each point is one measured update. {way} (dark to light).{drawn}{thinned}",
+            f"Each point is one measured update. {way} (dark to light).{drawn}",
         ),
         "curvature_step": (
             f"{thing} and gap, step by step",

@@ -1,19 +1,23 @@
-"""One record -> `figures/` and one self-contained `measure.html`; reads a file, never trains."""
+"""One record -> `figures/`, one self-contained `measure.html`, and the same on the terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autowarmup.lab.curvature.names import law_name, law_terms, meaning, quantity_name
+from autowarmup.lab.curvature.names import law_formula, law_name, meaning, quantity_name
 from autowarmup.lab.curvature.notes import caption, notes, subject, trouble
-from autowarmup.lab.curvature.series import drawn_laws, laws, main_quantity
-from autowarmup.lab.curvature.store import read_record
+from autowarmup.lab.curvature.record import FILE, read_record
+from autowarmup.lab.curvature.series import drawn_laws, laws
 from autowarmup.lab.files import write_aside
 from autowarmup.lab.report.numbers import interval_text, number, share, short
 from autowarmup.lab.report.page import pictures, render
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Json = Mapping[str, Any]
 
@@ -36,8 +40,6 @@ def page(out: str | Path) -> dict[str, Any]:
     out = Path(out)
     record = read_record(out)
     names = draw(record, out / "figures")
-    figures = pictures(out / "figures", {name: caption(name, record) for name in names}, _PLACES)
-    letter = "H" if main_quantity(record) == "H" else "K"
     text = render(
         "page.html",
         room="curvature",
@@ -46,9 +48,9 @@ def page(out: str | Path) -> dict[str, Any]:
         subject=subject(record),
         trouble=trouble(record),
         notes=notes(record),
-        figures=figures,
+        figures=pictures(out / "figures", {name: caption(name, record) for name in names}, _PLACES),
         groups=_groups(record),
-        letter=letter,
+        letter=record["main"][0],
         facts=_facts(record),
     )
     write_aside(out / PAGE, text.encode())
@@ -59,58 +61,90 @@ def _groups(record: Json) -> list[dict[str, Any]]:
     """Return the rows of the table of fits, a group per quantity, the main one first."""
     drawn = drawn_laws(record).get("non_negative")
     groups = []
-    for quantity in record["quantities"]:
-        window = record["quantities"][quantity]["window"]
+    for quantity, fit in record["quantities"].items():
+        window = fit["window"]
         about = (
             f"{meaning(quantity)}; {window['points']} points of updates {window['first_step']} to "
             f"{window['last_step']}"
         )
-        rows = [_row(law, main=law is drawn) for law in laws(record, quantity)]
+        rows = [_row(law) | {"main": law is drawn} for law in laws(record, quantity)]
         groups.append({"name": quantity_name(quantity), "about": about, "rows": rows})
     return groups
 
 
-def _row(law: Json, *, main: bool) -> dict[str, Any]:
-    intervals = law.get("interval") or {}
-    cells = []
-    for name in ("K0", "K1", "K_rho"):
-        absent = name not in law["terms"]
-        held = ("–", "") if absent else (short(law[name]), interval_text(intervals.get(name)))
-        cells.append(held)
-    rho = short(law.get("rho")) if "K_rho" in law["terms"] else "–"
-    cells.append((rho, interval_text(intervals.get("rho"))))
-    above = number(law.get("share_above"))
+def _row(law: Json) -> dict[str, Any]:
+    above = number(law["share_above"])
     return {
-        "main": main,
         "name": law_name(law),
-        "formula": law_terms(law),
-        "cells": cells,
-        "r_squared": share(law.get("r_squared")),
+        "formula": law_formula(law),
+        "cells": _constants(law, 3),
+        "r_squared": share(law["r_squared"]),
         "above": "–" if above is None else f"{100 * above:.0f} %",
     }
 
 
+def _constants(law: Json, digits: int) -> list[tuple[str, str]]:
+    """Return K0, K1, K2 and rho of a law as text, each with its interval."""
+    fitted = [*law["terms"], *(["rho"] if "K_rho" in law["terms"] else [])]
+    return [
+        (short(law[name]), interval_text(law["interval"].get(name), digits))
+        if name in fitted
+        else ("–", "")
+        for name in ("K0", "K1", "K_rho", "rho")
+    ]
+
+
 def _facts(record: Json) -> list[tuple[str, str, bool]]:
     """Return where the numbers come from: (name, text, whether it is code)."""
-    source = record.get("source") or {}
+    origin = record["source"].get("lower_bound_source")
+    bound = f"{record['lower_bound']:g}" + (f" ({origin})" if origin else "")
+    environment = ", ".join(f"{key} {value}" for key, value in record["environment"].items())
     facts = [
         ("Command", record["command"], True),
-        ("Run", source.get("train_command"), True),
+        ("Run", record["source"].get("train_command"), True),
         ("Seeds", ", ".join(map(str, record["seeds"])), False),
-        ("Lower bound f*", _lower_bound(record), False),
+        ("Lower bound f*", bound, False),
         ("Configuration", json.dumps(record["config"], ensure_ascii=False), True),
-        ("Environment", _listed(record["environment"]), False),
-        ("Data behind this page", "measure.json, in the same directory", False),
+        ("Environment", environment, False),
+        ("Data behind this page", f"{FILE}, in the same directory", False),
     ]
     return [(name, text, code) for name, text, code in facts if text]
 
 
-def _lower_bound(record: Json) -> str:
-    origin = (record.get("source") or {}).get("f_star_source")
-    return f"{record['f_star']:g}" + (f" ({origin})" if origin else "")
+def print_record(
+    record: Json, out: str | Path | None = None, console: Console | None = None
+) -> None:
+    """Print what was measured; with `out` also where its page lies."""
+    from rich.console import Console as RichConsole
+    from rich.text import Text
+
+    console = console or RichConsole()
+    console.print(Text(record["sentence"], style="bold"))
+    for text in trouble(record):
+        console.print(Text(text, style="red"))
+    if laws(record):
+        console.print(_table(record))
+    for note in notes(record)[:3]:  # the page has them all
+        console.print(Text(f"- {note}"))
+    if out is not None:
+        console.print(f"Open {Path(out) / PAGE} in a browser.", markup=False, highlight=False)
 
 
-def _listed(values: Json | Sequence[Any]) -> str:
-    if not isinstance(values, Mapping):
-        return ", ".join(map(str, values))
-    return ", ".join(f"{key} {value}" for key, value in values.items())
+def _table(record: Json) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    letter = record["main"][0]
+    table = Table(
+        box=SIMPLE,
+        title=Text(f"{record['label']}: {quantity_name(record['main'])}"),
+        caption="95 % intervals below each constant",
+    )
+    table.add_column("fit", no_wrap=True)
+    for name in (f"{letter}0", f"{letter}1", f"{letter}2", "rho", "R²"):
+        table.add_column(name, justify="right")
+    for law in laws(record):
+        cells = [f"{text}\n{interval}".rstrip() for text, interval in _constants(law, 2)]
+        table.add_row(law_name(law), *cells, share(law["r_squared"]))
+    return table

@@ -1,4 +1,4 @@
-"""A record of measured points as arrays, with the laws fitted to them; no drawing, no fitting."""
+"""The points of a record as arrays, with the laws fitted to them; no drawing, no fitting."""
 
 from __future__ import annotations
 
@@ -56,13 +56,6 @@ class Series:
         return self.where(np.arange(len(self)) % stride == 0)
 
 
-def main_quantity(record: Json) -> str:
-    """Return the quantity that the record is about: K for trained runs, H for objects."""
-    if record.get("main"):
-        return record["main"]
-    return record["fits"][0]["quantity"] if record["fits"] else "K"
-
-
 def all_points(record: Json) -> list[Json]:
     """Return the measured points and those of the batches after them, in order of their steps."""
     points = [*record["points"], *record.get("next_points", [])]
@@ -71,21 +64,20 @@ def all_points(record: Json) -> list[Json]:
 
 def series(record: Json, quantity: str | None = None) -> Series:
     """Return one quantity of a record; the main one where none is named."""
-    quantity = quantity or main_quantity(record)
+    quantity = quantity or str(record["main"])
     fit = record["quantities"].get(quantity, {})
     measured = [point for point in all_points(record) if quantity in point]
     kept = [point for point in measured if number(point[quantity]) is not None]
-    step = np.array([point["step"] for point in kept], dtype=float)
-    gap = np.array([_gap(p, quantity, record["f_star"], fit.get("pairing", "max")) for p in kept])
-    window = fit.get("window")
-    inside = np.zeros(len(kept), dtype=bool)
-    if window:
+    pairing = fit.get("pairing", "max")
+    gap = np.array([_loss(point, quantity, pairing) for point in kept]) - record["lower_bound"]
+    step, inside = column(kept, "step"), np.zeros(len(kept), dtype=bool)
+    if window := fit.get("window"):
         inside = (step >= window["first_step"]) & (step <= window["last_step"]) & (gap > 0)
     return Series(
         quantity,
         step,
-        value=np.array([float(point[quantity]) for point in kept]),
-        gap=gap.astype(float),
+        value=column(kept, quantity),
+        gap=gap,
         lr=column(kept, "lr"),
         inside=inside,
         missing=len(measured) - len(kept),
@@ -94,24 +86,20 @@ def series(record: Json, quantity: str | None = None) -> Series:
 
 def column(points: list[Json], name: str) -> np.ndarray:
     """Return one field of every point, nan where it is missing or not finite."""
-    return np.array([_float(point.get(name)) for point in points], dtype=float)
+    found = [number(point.get(name)) for point in points]
+    return np.array([math.nan if value is None else value for value in found], dtype=float)
 
 
-def _float(value: Any) -> float:
-    found = number(value)
-    return float("nan") if found is None else found
-
-
-def _gap(point: Json, quantity: str, f_star: float, pairing: str) -> float:
-    """Return the gap that belongs to a value, as `measure.fit` pairs them."""
+def _loss(point: Json, quantity: str, pairing: str) -> float:
+    """Return the loss that belongs to a value, as `fit_curvature` pairs them."""
     # JSON has no nan: null stands for a loss that was not finite.
     seen = {key: math.nan if value is None else value for key, value in point.items()}
-    return paired_loss(Point.from_dict({"loss": math.nan, **seen}), quantity, pairing) - f_star
+    return paired_loss(Point.from_dict({"loss": math.nan, **seen}), quantity, pairing)
 
 
 def laws(record: Json, quantity: str | None = None) -> list[Json]:
-    """Return the laws fitted to a quantity, in the order of the record."""
-    quantity = quantity or main_quantity(record)
+    """Return the laws fitted to a quantity (the main one), in the order of the record."""
+    quantity = quantity or record["main"]
     return [law for law in record["fits"] if law["quantity"] == quantity]
 
 
@@ -123,34 +111,20 @@ def drawn_laws(record: Json) -> dict[str, Json]:
     """
     fixed = [law for law in laws(record) if not law.get("rho_searched")]
     straight = [law for law in fixed if "K_rho" not in law["terms"]]
-    chosen = straight if straight and main_quantity(record) == "H" else fixed
     found: dict[str, Json] = {}
-    for law in chosen:
+    for law in straight if straight and record["main"] == "H" else fixed:
         found.setdefault(law["constraint"], law)
     return found
 
 
 def law_values(law: Json, gap: np.ndarray) -> np.ndarray:
-    """Return K0 + K1 gap + K_rho gap^rho.
-
-    Example:
-        >>> law_values({"K0": 1.0, "K1": 2.0, "K_rho": 0.5, "rho": 2.0}, np.array([0.0, 2.0]))
-        array([1., 7.])
-    """
+    """Return K0 + K1 gap + K_rho gap^rho; a term that was not fitted is 0."""
     K0, K1, K_rho = (number(law.get(name)) or 0.0 for name in ("K0", "K1", "K_rho"))
     return curve(K0, K1, K_rho, number(law.get("rho")) or 2.0, gap)
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Batch noise against curvature: the median of K_noise / K over `points` points."""
-
-    ratio: float
-    points: int
-
-
-def noise(record: Json) -> Noise | None:
-    """Return how many times the measured K batch noise alone would give, `None` if not measured.
+def noise(record: Json) -> tuple[float, int] | None:
+    """Return the median of K_noise / K and of how many points, `None` if not measured.
 
     K_noise of a point belongs to the update before it: it is compared with the K of that update
     where it was measured, otherwise with the K of the point itself.
@@ -158,11 +132,11 @@ def noise(record: Json) -> Noise | None:
     by_step = {point["step"]: number(point.get("K")) for point in all_points(record)}
     ratios = []
     for point in all_points(record):
-        share = number(point.get("K_noise"))
+        noise = number(point.get("K_noise"))
         curvature = by_step.get(point["step"] - 1) or by_step[point["step"]]
-        if share is not None and curvature is not None and curvature > 0:
-            ratios.append(share / curvature)
-    return Noise(float(np.median(ratios)), len(ratios)) if ratios else None
+        if noise is not None and curvature is not None and curvature > 0:
+            ratios.append(noise / curvature)
+    return (float(np.median(ratios)), len(ratios)) if ratios else None
 
 
 def trust_median(record: Json) -> float | None:
@@ -178,10 +152,11 @@ def ends(found: Series, count: int = 5) -> tuple[tuple[float, float], tuple[floa
     if len(usable) < 2:
         return None
     count = min(count, len(usable) // 2)
-    first, last = slice(0, count), slice(len(usable) - count, None)
-    pairs = [(float(np.median(usable.gap[s])), float(np.median(usable.value[s])))
-             for s in (first, last)]  # fmt: skip
-    return pairs[0], pairs[1]
+    first, last = (
+        (float(np.median(usable.gap[part])), float(np.median(usable.value[part])))
+        for part in (slice(0, count), slice(len(usable) - count, None))
+    )
+    return first, last
 
 
 def gap_rose(found: Series) -> bool:

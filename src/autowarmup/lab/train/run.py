@@ -96,7 +96,7 @@ class Run:
             norm=config.measure_norm,
             count=config.measure_count,
             every=config.measure_every,
-            f_star=config.lower_bound,
+            lower_bound=config.lower_bound,
             next_batch=config.measure_next,
             hessian=config.measure_hessian,
         )

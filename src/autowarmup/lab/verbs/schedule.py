@@ -78,7 +78,7 @@ def schedule(
         _print(values, chosen, rates, walked)
         lowered = sum(state.status is Status.LOWERED for state in states)
         if lowered:
-            print(f"\nThe loss stalls on the way: the rate is lowered {lowered} times.")
+            print(f"\nThe loss stalls on the way: the rate is lowered at {lowered} looks.")
     if figure is not None:
         from autowarmup.lab.report.schedule_figure import draw_schedule
 
@@ -141,13 +141,13 @@ def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, 
 
     from autowarmup.lab.train.model import build_model
     from autowarmup.lab.train.optimizers import build_optimizer
-    from autowarmup.optimizer_class import beta_of, kappa_of
+    from autowarmup.optimizer_class import kappa_of, slowest_beta
 
     vocabulary = 256 if size.tokenizer == "bytes" else 50257
     with torch.device("meta"):
         model = build_model(size, vocabulary=vocabulary, sequence_length=8, seed=0)
     built = [build_optimizer(optimizer, model, lr=1.0, weight_decay=0.0)]
-    return {"kappa": kappa_of(built)} if rule.needs_kappa else {"beta": beta_of(built)}
+    return {"kappa": kappa_of(built)} if rule.needs_kappa else {"beta": slowest_beta(built)}
 
 
 def _print(
@@ -157,11 +157,10 @@ def _print(
     steps, end = values["steps"], values["warmup_end_step"]
     console.print(f"[bold]{rule.name}[/bold]: {rule.about.rstrip('.')}.")
     console.print(f"{steps} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
-    console.print(
-        f"It follows the loss; walked along {values['losses']}: other losses, other rates."
-        if rule.reads_loss
-        else "It does not follow the loss."
-    )
+    follows = f"It follows the loss, here along {values['losses']}; other losses move it."
+    console.print(follows if rule.reads_loss else "It does not follow the loss.", soft_wrap=True)
+    if end is not None:
+        console.print(f"Warm-up ends at update {end} ({values['warmup_ended_by']}).")
     if "r" in values:
         law = SmoothnessLaw(values["K0"], values["K1"], values["K2"])
         console.print(
@@ -172,7 +171,7 @@ def _print(
     console.print("\n[bold]  update     loss  rate[/bold]")
     shown = {round(k * (steps - 1) / ROWS) for k in range(ROWS + 1)} | {end or 0}
     for k in sorted(shown - {steps}):
-        bar = "█" * max(1, round(40 * rates[k] / values["lr"]))
-        mark = f"  [bold]warm-up ended[/bold] ({values['warmup_ended_by']})" if k == end else ""
+        bar = "█" * max(1, round(36 * rates[k] / values["lr"]))
+        mark = "  [bold]warm-up ends[/bold]" if k == end else ""
         loss = f"{losses[k]:9.4g}" if rule.reads_loss else "        -"
         console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")

@@ -1,0 +1,210 @@
+"""Measure a run trained now, a finished run, or a small network; leave DIR/measure.json and a page.
+
+What DIR already holds is not computed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autowarmup.history import Trace
+from autowarmup.lab.curvature.names import run_label
+from autowarmup.lab.curvature.page import page
+from autowarmup.lab.curvature.record import (
+    FILE,
+    build_record,
+    is_measured,
+    read_json,
+    read_record,
+    write_record,
+)
+from autowarmup.lab.train.config import TrainConfig
+from autowarmup.lab.train.rundir import FORMAT as RUN_FORMAT
+from autowarmup.lab.train.train import train
+
+Json = dict[str, Any]
+
+RUN = "run"
+"""Directory of the training run inside the directory of its measurement."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What `autowarmup train --measure` left in a directory: config, every update, result."""
+
+    config: Json
+    trace: Trace
+    result: Json
+
+
+def measure_training(
+    config: TrainConfig, out: Path, *, command: str = "", progress: bool = True
+) -> Json:
+    """Train with `config` in OUT/run, measuring, and write OUT/measure.json and its page.
+
+    A run that was cut short goes on from its last checkpoint.
+
+    Raises:
+        ValueError: unusable config or directory, or nothing measured; one sentence.
+        KeyboardInterrupt: after Ctrl-C; the same command goes on.
+    """
+    config = replace(config, measure=True)
+    _refuse_other(out, "train")
+    try:
+        result = train(config, out=out / RUN, resume=True, progress=progress)
+    except KeyboardInterrupt as stop:
+        text = str(stop).partition("; go on with")[0] or "stopped"
+        again = command or "the same call"
+        raise KeyboardInterrupt(f"{text}; go on with: {again}") from None
+    record = run_record(out / RUN, command=command or result["command"])
+    record["source"] |= {"kind": "train"}
+    write_record(out, record)
+    return page(out)
+
+
+def measure_run(
+    directory: Path, out: Path, *, lower_bound: float | None = None, command: str = ""
+) -> Json:
+    """Write OUT/measure.json and its page from a finished run in another directory.
+
+    Raises:
+        ValueError: no finished run of ours there, or one that measured nothing.
+    """
+    _refuse_other(out, "run")
+    if (out / FILE).exists():
+        held = read_record(out)["source"]["directory"]
+        if Path(held).resolve() != directory.resolve():
+            raise ValueError(f"out: expected the measurement of {directory}, got that of {held}")
+    write_record(out, run_record(directory, lower_bound=lower_bound, command=command))
+    return page(out)
+
+
+def measure_object(
+    name: str,
+    out: Path,
+    *,
+    steps: int | None = None,
+    every: int | None = None,
+    seed: int = 0,
+    command: str = "",
+    progress: bool = True,
+) -> Json:
+    """Train one of paper B's small networks, measuring the Hessian, and write OUT/measure.json.
+
+    Updates and updates between measurements are the network's own where they are not given.
+
+    Raises:
+        ValueError: an unknown name, or a directory that holds another measurement.
+    """
+    from autowarmup.lab.problems.registry import run_object
+
+    _refuse_other(out, "object")
+    asked = {"object": name, "steps": steps, "every": every, "seed": seed}
+    if (out / FILE).exists():
+        held = read_record(out)["source"]
+        if held["asked"] == asked:
+            return page(out)
+        raise ValueError(
+            f"out: expected an empty directory or one with the same measurement, got {out} with "
+            f"{held['asked']}"
+        )
+    run = run_object(name, steps=steps, every=every, seed=seed, progress=progress)
+    record = build_record(
+        run.trace,
+        source={
+            "kind": "object",
+            "name": name,
+            "about": run.about,
+            "lower_bound_source": run.f_star_source,
+            "asked": asked,
+        },
+        label=name,
+        config=run.config,
+        lower_bound=run.f_star,
+        norm=run.norm,
+        counted=run.counted,
+        determinism=run.determinism,
+        command=command,
+        seeds=[seed],
+        main="H",
+    )
+    write_record(out, record)
+    return page(out)
+
+
+def run_record(
+    directory: str | Path, *, lower_bound: float | None = None, command: str = ""
+) -> Json:
+    """Return the record of a finished, measured run; its own lower bound where none is given.
+
+    Raises:
+        ValueError: see `read_run` and `build_record`.
+    """
+    run = read_run(directory)
+    measure = run.result.get("measure") or {}
+    about = {name: run.result.get(name) for name in ("status", "message", "val_loss")}
+    return build_record(
+        run.trace,
+        source={
+            "kind": "run",
+            "directory": str(directory),
+            "train_command": run.result.get("command"),
+            **about,
+        },
+        label=run_label(run.config),
+        config=run.config,
+        lower_bound=run.config.get("lower_bound", 0.0) if lower_bound is None else lower_bound,
+        norm=measure.get("norm", "unknown"),
+        counted=measure.get("counted"),
+        determinism=measure.get("determinism"),
+        command=command,
+        seeds=[run.config["seed"]],
+        environment=run.result.get("environment") or {},
+    )
+
+
+def read_run(directory: str | Path) -> FinishedRun:
+    """Read a finished run whose trace holds measured curvature.
+
+    Raises:
+        ValueError: no run of ours, a run that has not ended, or one that measured nothing.
+    """
+    directory = Path(directory)
+    held = read_json(directory / "config.json")
+    if held is None or held.get("format") != RUN_FORMAT:
+        raise ValueError(
+            f"{directory}: expected the directory of a run that `autowarmup train --measure --out "
+            f"{directory}` wrote, got {'another directory' if directory.is_dir() else 'none'}"
+        )
+    result = read_json(directory / "result.json")
+    if result is None or not (directory / "trace.jsonl").exists():
+        raise ValueError(
+            f"{directory}: expected a run that has ended, got one without result.json; "
+            f"continue it with `autowarmup train ... --out {directory} --resume`"
+        )
+    trace = Trace.read(directory / "trace.jsonl")
+    if not any(is_measured(point) for point in trace):
+        again = str(result.get("command") or "autowarmup train").partition(" --out ")[0]
+        raise ValueError(
+            f"{directory} holds a run without measured curvature: expected one trained with "
+            f"--measure, got none of its {len(trace)} points with K; "
+            f"`{again} --measure --out {directory}-measured` trains it again and measures"
+        )
+    return FinishedRun(held["config"], trace, result)
+
+
+def _refuse_other(out: Path, kind: str) -> None:
+    """Refuse to write over a measurement of another kind, or into a directory of other files."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir():
+        raise ValueError(f"out: expected a directory, got the file {out}")
+    held = read_record(out)["source"]["kind"] if (out / FILE).exists() else None
+    unfinished = kind == "train" and (out / RUN / "config.json").exists()
+    if held != kind and not (held is None and unfinished):
+        got = f"a measurement of another kind ({held})" if held else "other files"
+        raise ValueError(
+            f"out: expected an empty directory or one made by this command, got {out} with {got}"
+        )
