@@ -79,11 +79,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str) -> Recipe:
-    """Return a recipe by name.
-
-    Raises:
-        ValueError: the name is not known; the sentence lists those that are.
-    """
+    """Return a recipe by name."""
     if name not in RECIPES:
         raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]
