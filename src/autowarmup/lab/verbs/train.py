@@ -52,9 +52,9 @@ def train(
         resume: continue the run that OUT holds.
     """
     config = TrainConfig.from_dict(asdict(run))
-    from autowarmup.lab.train import train as pretrain
+    from autowarmup.lab.train.train import train as train_one
 
-    record = pretrain.train(config, out=out, resume=resume)
+    record = train_one(config, out=out, resume=resume)
     finished = record["status"] == "finished"
     if os.environ.get("RANK", "0") == "0":  # one process speaks
         if finished:
