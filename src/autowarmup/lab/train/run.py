@@ -118,11 +118,7 @@ class Run:
             )
 
     def start(self, *, resume: bool) -> None:
-        """Claim the directory and take over the latest checkpoint, if asked to.
-
-        Raises:
-            ValueError: the checkpoint cannot be read, or was made on another corpus.
-        """
+        """Claim the directory and take over the latest checkpoint, if asked to."""
         load, first = checkpoint.load_checkpoint, self.accelerator.is_main_process
         saved = None
         if resume:
@@ -134,11 +130,7 @@ class Run:
         self.trace = TraceFile(self.out / "trace.jsonl" if first else None, length=length)
 
     def save(self) -> None:
-        """Write a checkpoint of this moment.
-
-        Raises:
-            OSError: one sentence, e.g. for a full disk; earlier checkpoints are intact.
-        """
+        """Write a checkpoint of this moment."""
         values = payload(self)
 
         def write() -> None:
