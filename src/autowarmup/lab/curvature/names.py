@@ -85,7 +85,7 @@ def run_label(config: Json) -> str:
 
     Example:
         >>> run_label({"recipe": "tiny-cpu", "optimizer": "muon", "lr": 0.006, "warmup": "5%"})
-        'Muon, tiny-cpu, lr 0.006, warm-up 5 %'
+        'Muon, tiny-cpu, lr 0.006, linear 5 %'
     """
     words = [optimizer_name(config["optimizer"]), config.get("recipe"), f"lr {config['lr']:g}"]
     earlier = config.get("warmup") == "adaptive" and config.get("calibrate", True)
