@@ -164,6 +164,19 @@ def test_another_config_is_refused_by_name(micro, tmp_path):
         quiet(TrainConfig(lr=0.5, seed=3, **micro), tmp_path / "run")
 
 
+def test_a_directory_of_an_earlier_version_is_still_ours(micro, tmp_path):
+    done = quiet(TrainConfig(rule="linear 25%", **micro), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    held = json.loads(path.read_text())
+    del held["config"]["rule"]
+    earlier = {"warmup": "25%", "peak": "flat", "calibrate": True, "div": 100.0}
+    held["config"] |= earlier | {"max_fraction": 0.25, "smoothing": 0.9}
+    path.write_text(json.dumps(held))
+    assert quiet(TrainConfig(rule="linear 25%", **micro), tmp_path / "run") == done
+    with pytest.raises(ValueError, match="rule: there linear 25%, now flat"):
+        quiet(TrainConfig(rule="flat", **micro), tmp_path / "run")
+
+
 def test_full_disk_in_the_middle_of_a_checkpoint(micro, tmp_path, monkeypatch):
     config = TrainConfig(optimizer="signum", checkpoint_every=4, **micro)
     whole = quiet(config, tmp_path / "whole")
