@@ -18,7 +18,7 @@ from autowarmup.lab.train.train import train
 run_module = importlib.import_module("autowarmup.lab.train.run")
 
 KEYS = {
-    *("format", "id", "status", "message", "config", "val_loss", "train_loss", "warmup_end_step"),
+    *("format", "status", "message", "config", "val_loss", "train_loss", "warmup_end_step"),
     *("warmup_ended_by", "div", "gap0", "gap_peak", "lower_bound", "steps_done", "parameters"),
     *("tokens", "trace", "val_curve", "environment", "command", "seconds", "weights_sha256"),
 }
