@@ -49,7 +49,7 @@ LAB = {
     "bench": {"environment", "files", "problems", "report", "train"},
     "curvature": {"environment", "files", "problems", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "verbs": {"bench", "curvature", "files", "problems", "report", "theory", "train"},
+    "verbs": {"bench", "curvature", "report", "theory", "train"},
     "cli": {"train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""

@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             VERBS,
             args=arguments,
             prog="autowarmup",
+            config=(tyro.conf.DisallowNone,),
             description="Learning-rate warm-up that follows what training itself shows.",
         )
     except KeyboardInterrupt as stop:

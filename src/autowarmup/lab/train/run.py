@@ -22,6 +22,7 @@ from autowarmup.lab.train.data import Corpus, load_corpus
 from autowarmup.lab.train.model import build_model, weights_sha256
 from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.lab.train.progress import progress_bar
+from autowarmup.lab.train.recipes import recipe
 from autowarmup.lab.train.rundir import claim_directory
 from autowarmup.lab.train.sharding import shard, whole
 from autowarmup.lab.train.state import payload, take_over
@@ -53,7 +54,7 @@ class Run:
         windows_at_once(config, accelerator.num_processes)  # refused before the corpus is made
         self.corpus = self._load_corpus()
         model = build_model(
-            config.size,
+            recipe(config.recipe),
             vocabulary=self.corpus.vocabulary,
             sequence_length=config.sequence_length,
             seed=config.seed,

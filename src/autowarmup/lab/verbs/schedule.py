@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
 
 from autowarmup.history import Trace
 from autowarmup.lab.train.recipes import Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
+from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
 from autowarmup.rules import DEFAULT_RULE, GapLaw, Rule, Run, Status, Untuned, begin, rule_of, step
 from autowarmup.rules.gap_law.law import SmoothnessLaw
 from autowarmup.rules.state import WarmupState
@@ -22,10 +23,10 @@ def schedule(
     rule: str = DEFAULT_RULE,
     recipe: str = "tiny-cpu",
     optimizer: str = "muon",
-    lr: float | None = None,
-    steps: int | None = None,
+    lr: Annotated[float | None, FROM_RECIPE] = None,
+    steps: Annotated[int | None, filled_by("the recipe's, or as many as there are losses")] = None,
     decay: str = "cosine",
-    losses: Path | None = None,
+    losses: Annotated[Path | None, filled_by("a typical curve")] = None,
     loss0: float = 5.5,
     lower_bound: float = 0.0,
     json: bool = False,
@@ -33,17 +34,14 @@ def schedule(
 ) -> int:
     """Show the rates that a warm-up rule would give, without training.
 
-    A rule that follows the loss is walked along a typical loss curve, a power law of the time, or
-    along the losses of a file: other losses give other rates.
+    A rule that follows the loss is walked along a typical loss curve, or along those of a file.
 
     Args:
         rule: as in `autowarmup train`: watched, "linear 5%", "flat(div=50)", ...
-        recipe: has the peak rate and the length that are used if none are given: tiny-cpu,
-            small-cpu, llama-124m or llama-210m.
-        optimizer: as in `autowarmup train`; some rules ask for its memory, or for its norm and the
-            shapes of the recipe.
-        lr: peak learning rate; by default the recipe's.
-        steps: updates in the run; by default the recipe's, or as many as there are losses.
+        recipe: tiny-cpu, small-cpu, llama-124m or llama-210m.
+        optimizer: as in `autowarmup train`; some rules ask for its norm or its averages.
+        lr: peak learning rate.
+        steps: updates in the run.
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
         losses: a file with a loss per update: trace.jsonl of a run, or text with a number a line.
         loss0: first loss of the typical curve.

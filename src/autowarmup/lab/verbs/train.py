@@ -14,26 +14,29 @@ from rich.console import Console
 from autowarmup.lab.train.config import OPEN, TrainConfig
 
 
-def _follows(what: str, metavar: str | None = None) -> Any:
+def filled_by(what: str) -> Any:
     """Say in the help what fills an option that is left out."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {what})")
+    return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
+
+
+FROM_RECIPE = filled_by("the recipe's")
 
 
 @dataclass(frozen=True)
 class TrainOptions(TrainConfig):  # noqa: D101 - the options are documented where they are checked
     __doc__ = TrainConfig.__doc__
 
-    lr: Annotated[float, _follows("the recipe's for the optimizer", "FLOAT")] = OPEN
+    lr: Annotated[float, FROM_RECIPE] = OPEN
     calibrate: Annotated[  # pyright: ignore[reportIncompatibleVariableOverride]
-        bool | None, tyro.conf.DisallowNone, _follows("on for them")
+        bool | None, filled_by("on for them")
     ] = None
-    steps: Annotated[int, _follows("the recipe's", "INT")] = OPEN
-    batch_size: Annotated[int, _follows("the recipe's", "INT")] = OPEN
-    sequence_length: Annotated[int, _follows("the recipe's", "INT")] = OPEN
-    accumulation: Annotated[int, _follows("the recipe's", "INT")] = OPEN
-    eval_batches: Annotated[int, _follows("the recipe's", "INT")] = OPEN
-    data: Annotated[str, _follows("the recipe's", "STR")] = OPEN
-    tokenizer: Annotated[str, _follows("the recipe's", "STR")] = OPEN
+    steps: Annotated[int, FROM_RECIPE] = OPEN
+    batch_size: Annotated[int, FROM_RECIPE] = OPEN
+    sequence_length: Annotated[int, FROM_RECIPE] = OPEN
+    accumulation: Annotated[int, FROM_RECIPE] = OPEN
+    eval_batches: Annotated[int, FROM_RECIPE] = OPEN
+    data: Annotated[str, FROM_RECIPE] = OPEN
+    tokenizer: Annotated[str, FROM_RECIPE] = OPEN
 
     def __post_init__(self) -> None:
         """Leave the checks to `TrainConfig`, whose sentence would drown in the parser's report."""
