@@ -4,16 +4,15 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= demo
 
-.PHONY: help demo test lint format study bench curvature theory benchmarks clean
+.PHONY: help demo test lint format bench curvature theory benchmarks clean
 
 help:
 	@echo "make demo        set up, train small LLaMA models with adaptive and hand-tuned warm-up, draw demo/report.html"
 	@echo "make test        set up and run the tests"
 	@echo "make lint        ruff and pyright"
-	@echo "make study       the committed study again (about 1.5 hours on 2 cores; resumes where it stopped)"
-	@echo "make bench       the committed regret benchmark again (about 3 hours on 2 cores; resumes)"
+	@echo "make bench       the committed benchmark of warm-up rules again (about 3 hours on 2 cores; resumes)"
 	@echo "make curvature   the committed curvature measurements again (about 1.5 hours on 2 cores)"
-	@echo "make theory      the committed check of every theorem again, on 10,200 random functions and on networks (minutes)"
+	@echo "make theory      the committed check of every theorem and the studies beside it again (minutes)"
 	@echo "make benchmarks  the timings behind the README, as JSON in results/benchmarks"
 
 $(READY): pyproject.toml constraints.txt peers.txt
@@ -24,7 +23,7 @@ $(READY): pyproject.toml constraints.txt peers.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/autowarmup compare --recipe demo --out $(OUT)
+	$(BIN)/autowarmup bench --set demo --out $(OUT)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --benchmark-disable
@@ -38,20 +37,19 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-study: $(READY)
-	$(BIN)/autowarmup compare --recipe study --out results/study
-
 bench: $(READY)
 	$(BIN)/autowarmup bench --out results/bench
+	$(BIN)/autowarmup bench --set robustness --out results/bench
 
 curvature: $(READY)
 	$(BIN)/python -m studies.curvature
 
 theory: $(READY)
 	$(BIN)/autowarmup theory --instances 600 --seed 1 --out results/theory
-	$(BIN)/autowarmup theory --figures --out results/theory
-	$(BIN)/python tools/theory_counts.py
-	$(BIN)/python tools/neural_study.py
+	$(BIN)/python -m studies.theory.separation
+	$(BIN)/python -m studies.theory.picture
+	$(BIN)/python -m studies.theory.counts
+	$(BIN)/python -m studies.theory.neural
 	$(BIN)/python tools/readme_results.py
 
 benchmarks: $(READY)

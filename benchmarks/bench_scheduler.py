@@ -1,4 +1,4 @@
-"""`AdaptiveWarmup.step` against `torch.optim.lr_scheduler.OneCycleLR.step`, three parameter groups.
+"""`AdaptiveWarmup.step` with the default rule against `OneCycleLR.step`, three parameter groups.
 
 Both are timed the way a training loop calls them, once after each optimizer step, here stood in for
 by the hook that an optimizer step fires; one round is 1,000 steps. Aim: not slower.
@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, Watched
+from autowarmup.rules import DEFAULT_RULE, rule_of
 
 STEPS = 1000
 TOTAL = 1_000_000
@@ -36,12 +37,17 @@ def test_one_cycle(benchmark):
     benchmark.pedantic(run, rounds=15, warmup_rounds=2)
 
 
+# The default rule, and for the decay the same rule with a ramp of one update.
+RULES = {"warmup": rule_of(DEFAULT_RULE), "decay": Watched(share=1.0 / TOTAL)}
+
+
 @pytest.mark.benchmark(group="scheduler step")
-@pytest.mark.parametrize("phase", ["warmup", "decay"])
+@pytest.mark.parametrize("phase", RULES)
 @pytest.mark.parametrize("kind", ["float", "tensor"])
 def test_adaptive(benchmark, phase, kind):
+    assert isinstance(RULES["warmup"], Watched), "the decay is that of the default"
     sgd = optimizer()
-    scheduler = AdaptiveWarmup(sgd, TOTAL, div=100.0 if phase == "warmup" else 1.0)
+    scheduler = AdaptiveWarmup(sgd, TOTAL, rule=RULES[phase])
     loss = 4.0 if kind == "float" else torch.tensor(4.0)
 
     def run():
@@ -49,5 +55,6 @@ def test_adaptive(benchmark, phase, kind):
             scheduler._updates._happened = True  # what the hook of optimizer.step() does
             scheduler.step(loss)
 
+    benchmark.extra_info["rule"] = DEFAULT_RULE
     benchmark.pedantic(run, rounds=15, warmup_rounds=2)
     assert scheduler.phase == phase

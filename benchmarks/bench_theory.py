@@ -14,9 +14,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from autowarmup.lab.theory import rules
 from autowarmup.lab.theory.geometry import Geometry
+from autowarmup.lab.theory.objectives import Radial, Ridge
 from autowarmup.lab.theory.profiles import COSH, TAN2
 from autowarmup.lab.theory.runs import run
-from autowarmup.lab.theory.zoo import Radial, Ridge
 
 INSTANCES, STEPS = 200, 50
 KINDS = ["radial cosh, l2", "ridge tan2, linf", "ridge cosh, spectral"]

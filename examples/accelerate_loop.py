@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from autowarmup.integrations.accelerate import AcceleratedWarmup
+from autowarmup import AdaptiveWarmup
 
 
 def main(epochs: int = 6) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def main(epochs: int = 6) -> dict[str, Any]:
     model, optimizer, loader = accelerator.prepare(
         net, torch.optim.AdamW(net.parameters(), lr=0.01), loader
     )
-    scheduler = AcceleratedWarmup(optimizer, total_steps=epochs * len(loader) // 2)
+    scheduler = AdaptiveWarmup(optimizer, total_steps=epochs * len(loader) // 2)
     accelerator.register_for_checkpointing(scheduler)
     rates = []
     for _ in range(epochs):

@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from autowarmup import Muon
-from autowarmup.integrations.lightning import AdaptiveWarmupCallback, LightningWarmup
+from autowarmup import AdaptiveWarmup, Muon
+from autowarmup.integrations.lightning import AdaptiveWarmupCallback
 
 
 class Digits(L.LightningModule):
@@ -37,7 +37,7 @@ class Digits(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer and the scheduler that the callback feeds."""
         optimizer = Muon(self, lr=0.02)
-        scheduler = LightningWarmup(optimizer, self.trainer.estimated_stepping_batches)
+        scheduler = AdaptiveWarmup(optimizer, self.trainer.estimated_stepping_batches)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
 

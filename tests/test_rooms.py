@@ -1,64 +1,162 @@
-"""The one-way flow: a room imports only from rooms to its left."""
+"""Who may import whom: the library never the lab; and what importing costs."""
 
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import autowarmup
+from autowarmup.rules import DEFAULT_RULE
 
 SOURCE = Path(autowarmup.__file__).parent
-ROOMS = (
-    "rules",
-    "history",
-    "optimizer_class",
-    "snapshot",
-    "calibrate",
-    "agreement",
-    "rates",
-    "updates",
-    "scheduler",
-    "norms",
-    "measure",
-    "integrations",
-    "lab",
-    "__main__",
-)
+LIBRARY = {
+    "rules": set(),
+    "history": set(),
+    "optimizer_class": set(),
+    "snapshot": set(),
+    "calibrate": {"snapshot"},
+    "agreement": set(),
+    "rates": set(),
+    "updates": set(),
+    "saved": {"rules"},
+    "scheduler": {
+        "agreement",
+        "calibrate",
+        "history",
+        "optimizer_class",
+        "rates",
+        "rules",
+        "saved",
+        "updates",
+    },
+    "norms": {"optimizer_class"},
+    "measure": {"calibrate", "history", "norms", "rates", "rules", "snapshot"},
+    "integrations": {"rules", "saved", "scheduler"},
+}  # fmt: skip
+"""Room of the library -> rooms that it may import."""
+LAB = {
+    "files": set(),
+    "environment": set(),
+    "report": {"files"},
+    "train": {"environment", "files"},
+    "problems": {"files", "train"},
+    "bench": {"environment", "files", "problems", "report", "train"},
+    "curvature": {"environment", "files", "problems", "report", "train"},
+    "theory": {"environment", "files", "problems", "report"},
+    "cli": {"bench", "curvature", "problems", "report", "theory", "train"},
+}
+"""Room of the lab -> other rooms of the lab that it may import; all may import the library."""
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1]
+def module_of(path: Path) -> list[str]:
+    parts = list(path.relative_to(SOURCE).with_suffix("").parts)
+    return parts[:-1] if parts[-1] == "__init__" else parts
 
 
 def imported(path: Path) -> set[str]:
+    """Return every module that a file imports, also inside functions and for types only."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return names
 
 
+def rooms_of(path: Path) -> set[tuple[str, ...]]:
+    """Return the rooms that a file imports: ("rules",), or ("lab", "bench") inside the lab."""
+    found = set()
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "autowarmup" and len(parts) > 1 and parts[1] in {*LIBRARY, "lab"}:
+            found.add(tuple(parts[1:3]) if parts[1] == "lab" and len(parts) > 2 else (parts[1],))
+    return found - {("lab",)}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_room_imports_only_from_its_left(path):
-    here = room_of("autowarmup." + ".".join(path.relative_to(SOURCE).with_suffix("").parts))
-    assert here in ROOMS
-    allowed = ROOMS[: ROOMS.index(here) + 1]
-    ours = {name for name in imported(path) if name.startswith("autowarmup.")}
-    assert {room_of(name) for name in ours} <= set(allowed)
+def test_every_import_is_an_edge_of_the_table(path):
+    room, *inner = module_of(path)
+    if room == "__main__":
+        return
+    if room == "lab":
+        if not inner:
+            assert not rooms_of(path)
+            return
+        allowed = {(name,) for name in LIBRARY}
+        allowed |= {("lab", name) for name in LAB[inner[0]] | {inner[0]}}
+    else:
+        allowed = {(name,) for name in LIBRARY[room] | {room}}
+    assert rooms_of(path) <= allowed
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if "rules" in p.parts], ids=lambda p: p.name)
+def test_the_table_has_no_circle_and_no_room_that_is_gone():
+    for table, root in ((LIBRARY, SOURCE), (LAB, SOURCE / "lab")):
+        left = dict(table)
+        while left:
+            free = {room for room, needs in left.items() if not needs & set(left)}
+            assert free, f"a circle among {sorted(left)}"
+            left = {room: needs for room, needs in left.items() if room not in free}
+        for room in table:
+            assert (root / room).is_dir() or (root / f"{room}.py").is_file()
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if module_of(p)[0] == "rules"], ids=lambda p: p.name
+)
 def test_rules_need_neither_torch_nor_a_framework(path):
     outside = {name.split(".")[0] for name in imported(path)}
     assert not outside & {"torch", "jax", "transformers", "matplotlib", "accelerate"}
 
 
-def test_search_and_descent_do_not_know_each_other():
-    assert not any("norms" in name for name in imported(SOURCE / "scheduler.py"))
-    for path in (SOURCE / "norms").glob("*.py"):
-        assert not any("scheduler" in name for name in imported(path))
+def test_the_default_is_named_in_one_place():
+    """No signature and no field has a rule of its own as its default."""
+    words = "watched|flat|accurate|published|h0h1|untuned|autowu|doubling|linear[^\"']*"
+    default = re.compile(rf"(:\s*[\w\[\], |.\"]+|_RULE) = [\"']({words})[\"']")
+    found = [
+        f"{path.relative_to(SOURCE)}: {line.strip()}"
+        for path in FILES
+        for line in path.read_text().splitlines()
+        if default.search(line) and not line.strip().startswith((">>>", "...", "word"))
+    ]
+    known = [f'rules/registry.py: DEFAULT_RULE = "{DEFAULT_RULE}"',
+             'rules/gap_law/rule.py: end: str | float = "flat"']  # fmt: skip
+    assert [line for line in found if line not in known] == []
+
+
+def seconds(code: str) -> float:
+    """Return how long a fresh interpreter takes: the least of several, others may be busy."""
+    taken = []
+    for _ in range(7):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def test_importing_the_package_costs_next_to_nothing():
+    assert seconds("import autowarmup") - seconds("pass") < 0.02
+
+
+def test_importing_the_scheduler_costs_little_beyond_torch():
+    torch, ours = seconds("import torch"), seconds("from autowarmup import AdaptiveWarmup")
+    assert ours < 1.25 * torch + 0.1
+
+
+def test_neither_loads_what_only_the_lab_needs():
+    heavy = "{'transformers', 'scipy', 'rich', 'tyro', 'matplotlib', 'accelerate', 'jinja2'}"
+    code = (
+        "import sys\nfrom autowarmup import AdaptiveWarmup, Muon, CurvatureObserver\n"
+        f"print([m for m in sys.modules if m in {heavy} or m.startswith('autowarmup.lab')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from statistics import fmean, median
 
+from autowarmup.lab.bench.names import KINDS
+from autowarmup.lab.bench.verdict import headline, sentences
+from autowarmup.lab.report.words import rule_name
+
 FAR = 0.05
 """Gains of the default above this are the far too high rates, which carry its mean."""
 BENCH = Path(__file__).resolve().parent.parent / "results" / "bench"
@@ -21,9 +25,7 @@ def _percent(share: float | None, digits: int = 1) -> str:
 
 
 def _name(rule: str, bench: dict) -> str:
-    kind = bench["rules"][rule]["kind"]
-    words = {"none": "no warm-up"}.get(rule, rule.replace("%", " %") if kind == "fixed" else rule)
-    return f"**{words} (default)**" if rule == bench["default_rule"] else words
+    return f"**{rule} (default)**" if rule == bench["default_rule"] else rule_name(rule)
 
 
 def _sorted(rules: dict) -> list[tuple[str, dict]]:
@@ -39,12 +41,11 @@ def rules_table(bench: dict) -> list[str]:
         "| extra cost | set-ups |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    kinds = {"fixed": "hand-tuned", "published": "published", "candidate": "ours"}
     for rule, row in _sorted(bench["rules"]):
         share = row["win_or_tie_share"]
         won = "-" if share is None else f"{100 * share:.0f} %"
         lines.append(
-            f"| {_name(rule, bench)} | {kinds[row['kind']]} | {_percent(row['mean_regret'], 2)} "
+            f"| {_name(rule, bench)} | {KINDS[row['kind']]} | {_percent(row['mean_regret'], 2)} "
             f"| {_percent(row['worst_regret'])} | {won} "
             f"| {row['diverged']} | {100 * (row['overhead'] or 0.0):.2f} % | {row['n_setups']} |"
         )
@@ -53,8 +54,6 @@ def rules_table(bench: dict) -> list[str]:
 
 def findings(bench: dict) -> list[str]:
     """The verdict in sentences."""
-    from autowarmup.lab.bench.verdict import headline, sentences
-
     return [f"- {line}" for line in (headline(bench), *sentences(bench))]
 
 
@@ -71,10 +70,10 @@ def columns_table(bench: dict) -> list[str]:
         if default is None or not fixed or default["mean_regret"] is None:
             continue
         best, row = fixed[0]
-        words = {"none": "no warm-up"}.get(best, best.replace("%", " %"))
         lines.append(
             f"| {name} | {default['n_setups']} | {_percent(default['mean_regret'], 2)} "
-            f"| {_percent(default['worst_regret'])} | {words} | {_percent(row['mean_regret'], 2)} "
+            f"| {_percent(default['worst_regret'])} "
+            f"| {rule_name(best)} | {_percent(row['mean_regret'], 2)} "
             f"| {_percent(row['worst_regret'])} |"
         )
     return lines
@@ -99,7 +98,7 @@ def robustness_table(bench: dict) -> list[str]:
             fixed = [r for name, r in rows.items() if name == "none" or name.startswith("linear")]
             best = min(fixed, key=lambda r: r["mean_regret"]) if fixed else None
             main = rows[bench["default_rule"]]
-            length = best["rule"].replace("%", " %").replace("none", "no warm-up") if best else "-"
+            length = rule_name(best["rule"]) if best else "-"
             lines.append(
                 f"| {variation} | {main['n_setups']} | {both(main)} | {length} | {both(best)} "
                 f"| {both(rows.get('none'))} | {both(rows.get('flat'))} |"

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from statistics import median
 
-from autowarmup.lab.theory.counts import FIGURES
+from autowarmup.lab.theory.report import Line, margin
 from autowarmup.lab.theory.rows import Row
-from autowarmup.lab.theory.words import margin
 
 ROOT = Path(__file__).resolve().parent.parent
 THEORY = ROOT / "results" / "theory"
@@ -38,15 +37,11 @@ def statements_table(rows: list[dict]) -> list[str]:
         held.setdefault((row["statement"], row["expected_fail"]), []).append(row)
     lines = ["| checked | instances | least margin | on | verdict |", "|---|---|---|---|---|"]
     for (statement, false), found in held.items():
-        told = [row for row in found if row["verdict"] != "vacuous"] or found
-        worst = min(told, key=lambda row: row["margin"])
-        caught = all(row["verdict"] == "fail" for row in found)
-        verdict = ("caught" if caught else "missed") if false else worst["verdict"]
-        checked = statement.removeprefix("printed: ").replace("|", "\\|")
-        count = sum(row["instances"] for row in found)
+        line = Line.of(statement, false, [Row(**row) for row in found])
+        words, total = line.statement.replace("|", "\\|"), line.total
         lines.append(
-            f"| {checked} | {count:,} | {margin(worst['margin'])} | {worst['objective']} "
-            f"| {verdict} |"
+            f"| {words} | {total.instances:,} | {margin(total.margin)} | {total.objective} "
+            f"| {line.verdict} |"
         )
     return lines
 
@@ -162,7 +157,7 @@ def _at_each_step(runs: list[dict], ratios: list[float]) -> str:
     )
 
 
-def counts_findings(record: dict, statements: tuple[str, ...]) -> list[str]:
+def counts_findings(record: dict, statements: list[str]) -> list[str]:
     """One sentence for each panel of a figure of counts."""
     lines = []
     for name in statements:
@@ -188,7 +183,8 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             for name in groups
         }
     counted = read("counts.json")
-    for page, statements in (("lmo.md", FIGURES["counts_lmo"]), ("gd.md", FIGURES["counts_gd"])):
+    names = list(counted["statements"])
+    for page, statements in (("lmo.md", names[:2]), ("gd.md", names[2:])):
         block = {"counts": counts_findings(counted, statements)}
         built[ROOT / "docs" / "theory" / page] |= block
     built[ROOT / "docs" / "theory" / "networks.md"] = {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autowarmup.measure.fit import fit_curvature
     from autowarmup.measure.observer import CurvatureObserver
     from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
+    from autowarmup.rules import H0H1, GapLaw, Linear, Rule, Watched
     from autowarmup.rules.gap_law.law import SmoothnessLaw
     from autowarmup.scheduler import AdaptiveWarmup
 
@@ -26,6 +27,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "AdaptiveWarmup": "autowarmup.scheduler",
     "CurvatureObserver": "autowarmup.measure.observer",
+    "GapLaw": "autowarmup.rules",
+    "H0H1": "autowarmup.rules",
+    "Linear": "autowarmup.rules",
+    "Rule": "autowarmup.rules",
+    "Watched": "autowarmup.rules",
     "Lion": "autowarmup.norms",
     "Muon": "autowarmup.norms",
     "NormalizedSGD": "autowarmup.norms",
@@ -38,16 +44,21 @@ _HOMES = {
 }
 
 __all__ = [
+    "H0H1",
     "AdaptiveWarmup",
     "CurvatureObserver",
+    "GapLaw",
+    "Linear",
     "Lion",
     "Muon",
     "NormalizedSGD",
     "Point",
+    "Rule",
     "SignSGD",
     "Signum",
     "SmoothnessLaw",
     "Trace",
+    "Watched",
     "fit_curvature",
 ]
 

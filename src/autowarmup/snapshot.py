@@ -1,18 +1,24 @@
-"""What a forward pass changes besides its result, remembered so that it can be set back.
+"""Setting back what trial steps and probes change between two steps of training.
 
-Trial steps and probes run the model's own code between two steps of training. They must change
-neither the random numbers that training draws next nor the running statistics of BatchNorm.
+They run the model's own code, which draws random numbers and moves the running statistics of
+BatchNorm, and may step its optimizer. Every function here remembers something as it is now and
+returns what sets it back, bit for bit; tensors stay the same objects.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+SetBack = Callable[[], None]
 
 
-def remember_random(parameters: Iterable[Tensor]) -> Callable[[], None]:
+def remember_random(parameters: Iterable[Tensor]) -> SetBack:
     """Return what sets the random state back: of the CPU and of the parameters' devices."""
     devices = sorted({p.device.index or 0 for p in parameters if p.is_cuda})
     random, on_device = torch.get_rng_state(), [torch.cuda.get_rng_state(d) for d in devices]
@@ -25,8 +31,8 @@ def remember_random(parameters: Iterable[Tensor]) -> Callable[[], None]:
     return set_back
 
 
-def remember_buffers(model: nn.Module) -> Callable[[], None]:
-    """Return what sets the buffers of a model back: the same tensors with the same values.
+def remember_buffers(model: nn.Module) -> SetBack:
+    """Return what sets the buffers of a model back.
 
     Example:
         >>> model = nn.BatchNorm1d(1)
@@ -51,3 +57,44 @@ def remember_buffers(model: nn.Module) -> Callable[[], None]:
                 buffer.copy_(value)
 
     return set_back
+
+
+def remember_optimizers(optimizers: Iterable[Optimizer]) -> SetBack:
+    """Return what sets optimizers back: their state and the settings of their groups."""
+    held = [
+        (o, {key: _copy(values) for key, values in o.state.items()}, [*map(_copy, o.param_groups)])
+        for o in optimizers
+    ]
+
+    def set_back() -> None:
+        for optimizer, state, groups in held:
+            for key in set(optimizer.state) - set(state):
+                del optimizer.state[key]
+            for key, saved in state.items():
+                _write_back(optimizer.state[key], saved)
+            for group, saved in zip(optimizer.param_groups, groups, strict=True):
+                _write_back(group, saved)
+
+    return set_back
+
+
+def _copy(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for key, value in values.items()
+        if key != "params"
+    }
+
+
+def _write_back(current: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Write `saved` back, into the same tensors where they still stand, and drop what is new."""
+    for key in set(current) - {*saved, "params"}:
+        del current[key]
+    for key, value in saved.items():
+        present = current.get(key)
+        if not isinstance(value, Tensor):
+            current[key] = copy.deepcopy(value)
+        elif isinstance(present, Tensor) and present.shape == value.shape:
+            present.detach().copy_(value)
+        else:
+            current[key] = value.clone()

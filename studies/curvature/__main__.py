@@ -16,10 +16,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from studies.curvature.summary import write_summary
-
 from autowarmup.lab.cli import main as autowarmup
 from autowarmup.lab.problems.registry import OBJECTS
+from studies.curvature.summary import write_summary
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = Path("results/curvature")

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.curvature.figures import draw, outcome, slope_of
-
 from autowarmup.lab.curvature import read_record
 from autowarmup.lab.curvature.record import FILE
 from autowarmup.lab.curvature.series import drawn_laws, ends, noise, series, trust_median
 from autowarmup.lab.files import write_json
 from autowarmup.lab.report.numbers import number
+from studies.curvature.figures import draw, outcome, slope_of
 
 Json = dict[str, Any]
 

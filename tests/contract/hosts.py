@@ -15,8 +15,7 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.registry import Seen, rule_by_name
+from autowarmup.rules import DEFAULT_RULE, Run, WarmupState, begin, rule_of, step
 
 STEPS = 60
 
@@ -45,7 +44,7 @@ class Host:
     skips = True
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
-        """Start a run; `options` are those of `AdaptiveWarmup` (peak, div, max_fraction, ...)."""
+        """Start a run; `options` are those of `AdaptiveWarmup` (rule, decay, ...)."""
         raise NotImplementedError
 
     def update(self, loss: float | None) -> None:
@@ -83,11 +82,11 @@ class Core(Host):
     name = "core loop"
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
-        self.rule = rule_by_name(options.pop("peak", "watched"))
-        self.state = self.rule.init(ScheduleConfig(steps, **options))
+        rule = rule_of(options.pop("rule", DEFAULT_RULE))
+        self.state = begin(rule, Run(steps, **options))
 
     def update(self, loss: float | None) -> None:
-        self.state = self.rule.step(self.state, Seen(loss))
+        self.state = step(self.state, loss)
 
     def skip(self, loss: float) -> None:
         pass  # nothing was updated, so nothing is told
@@ -105,7 +104,7 @@ class Core(Host):
         return self.state.to_dict()
 
     def load(self, state: dict[str, Any]) -> None:
-        self.state = self.rule.load(state)
+        self.state = WarmupState.from_dict(state, rule_of)
 
 
 class PlainLoop(Host):

@@ -15,12 +15,13 @@ from hosts import STEPS, Core, Host, falling_loss
 from jax_frameworks import JAX_FRAMEWORKS
 from torch_frameworks import TORCH_FRAMEWORKS
 
-from autowarmup import Trace
+from autowarmup import GapLaw, Trace
 
 HOSTS = [*TORCH_LOOPS, *TORCH_FRAMEWORKS, *JAX_FRAMEWORKS]
 GOLDEN = Path(__file__).parent.parent / "golden"
-LAW = {"peak": 0.23, "div": 10.0, "max_fraction": 0.3}  # visits the ramp of the cap, too
-RULES = {"law": LAW, "watched": {"peak": "watched"}}
+# It visits the ramp of the cap, too.
+LAW = {"rule": GapLaw(end=0.23, div=10.0, max_fraction=0.3)}
+RULES = {"default": {}, "law": LAW}
 
 every_host = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
 every_rule = pytest.mark.parametrize("options", RULES.values(), ids=RULES)
@@ -63,7 +64,7 @@ def test_the_rates_are_those_of_the_core(host, options):
 def test_the_golden_trace(host, name):
     run = json.loads((GOLDEN / "runs.json").read_text())[name]
     trace = Trace.read(GOLDEN / f"{name}.jsonl")
-    options = {"div": run["div"], "peak": run["gap_peak"] / run["gap0"]}
+    options = {"rule": GapLaw(end=run["gap_peak"] / run["gap0"], div=run["div"])}
     rates = drive(host(run["steps_done"], **options), trace.column("loss"))
     if host.lag:
         assert same(host, rates, expected(host, trace.column("loss"), **options))

@@ -19,14 +19,11 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from autowarmup import AdaptiveWarmup
-from autowarmup.integrations.accelerate import AcceleratedWarmup
 from autowarmup.integrations.huggingface import (
     AdaptiveWarmupCallback,
     AdaptiveWarmupMixin,
-    LoggedWarmup,
 )
 from autowarmup.integrations.lightning import AdaptiveWarmupCallback as LightningCallback
-from autowarmup.integrations.lightning import LightningWarmup
 
 
 class Replay(nn.Module):
@@ -99,7 +96,7 @@ class HuggingFaceLog(HuggingFace):
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
         self.optimizers = self.build()
-        self.scheduler = LoggedWarmup(self.optimizers[0], steps, **options)
+        self.scheduler = AdaptiveWarmup(self.optimizers[0], steps, **options)
         self.model = Replay()
         self.trainer = Trainer(
             self.model,
@@ -146,7 +143,7 @@ class Lightning(PlainLoop):
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
         self.optimizers = self.build()
         self.weights = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
-        self.scheduler = LightningWarmup(self.optimizers[0], steps, **options)
+        self.scheduler = AdaptiveWarmup(self.optimizers[0], steps, **options)
         config = SimpleNamespace(scheduler=self.scheduler)
         self.trainer = SimpleNamespace(
             lr_scheduler_configs=[config], accumulate_grad_batches=1, global_step=0
@@ -188,7 +185,7 @@ class Accelerate(PlainLoop):
         groups += [{"params": two.parameters(), "lr": self.peaks[1]}]
         self.optimizer = self.accelerator.prepare(torch.optim.SGD(groups, lr=1.0))
         self.optimizers = [self.optimizer.optimizer]
-        self.scheduler = AcceleratedWarmup(self.optimizer, steps, **options)
+        self.scheduler = AdaptiveWarmup(self.optimizer, steps, **options)
         self.stepped = self.scheduler
         if self.prepared:
             self.stepped = self.accelerator.prepare(self.scheduler)

@@ -1,8 +1,8 @@
 """What every process of `test_distributed.py` does: train together, write down what it saw.
 
-`torchrun --nproc-per-node 2 tests/distributed/worker.py OUT` writes the facts to OUT/rank0.json and
-so on, and a checkpoint of a sharded run to OUT/shards. A second argument is the OUT of another
-number of processes, whose checkpoint is resumed.
+`python tests/distributed/worker.py OUT 2 4` forks two processes and then four, as under torchrun.
+They write the facts to OUT/2/rank0.json and so on, and a checkpoint of a sharded run to
+OUT/2/shards; the next number of processes resumes that of the one before, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # before the fork: the first optimizer of each process would import it
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
@@ -22,10 +23,10 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, GapLaw
 from autowarmup.agreement import Group
 
-STEPS, CUT, SAMPLES = 24, 4, 16
+STEPS, CUT, LAST, SAMPLES = 24, 4, 16, 16  # runs that are resumed end after LAST, in the decay
 
 
 def build() -> nn.Sequential:
@@ -112,7 +113,7 @@ def agreements() -> dict[str, Any]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
 
     def one(losses: list[float | None], weights: list[float] | None = None, **options: Any):
-        scheduler = AdaptiveWarmup(optimizer, 40, peak="flat", smoothing=0.0, **options)
+        scheduler = AdaptiveWarmup(optimizer, 40, rule=GapLaw(smoothing=0.0), **options)
         own = losses[rank]
         if own is not None:
             scheduler.observe(own, weight=weights[rank] if weights else 1.0)
@@ -148,7 +149,7 @@ def calibrated(lr: float) -> list[Any]:
     """Measure the first rate together; also with gradients that nobody has averaged yet."""
     model, rank, world = build(), dist.get_rank(), dist.get_world_size()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    scheduler = AdaptiveWarmup(optimizer, STEPS, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, STEPS, rule="flat")
     inputs, targets = (each[rank::world] for each in batch(0))
     scheduler.calibrate(lambda: nn.functional.cross_entropy(model(inputs), targets))
     return [scheduler.div, scheduler.calibration, scheduler.get_last_lr()]
@@ -157,7 +158,7 @@ def calibrated(lr: float) -> list[Any]:
 def stops() -> dict[str, Any]:
     """When is anything gathered?"""
     seen: dict[str, Any] = {}
-    for name, options in {"watched": {}, "linear": {"peak": "linear 10%"}}.items():
+    for name, options in {"watched": {}, "linear": {"rule": "linear 10%"}}.items():
         run = Run("ddp", **options)
         with counted() as calls:
             per_step = []
@@ -178,7 +179,7 @@ def save(run: Run, path: Path) -> None:
 
 def load(path: Path, *, first: str) -> Run:
     """Resume a sharded run; in either order of scheduler and optimizer."""
-    run = Run("fsdp2", peak=0.3)
+    run = Run("fsdp2", rule=GapLaw(end=0.3))
     states = {"scheduler": run.scheduler}
     if first == "scheduler":
         dcp.load(states, checkpoint_id=path)
@@ -200,19 +201,28 @@ def main(out: Path, other: Path | None) -> None:
     facts["drift"] = Run("ddp", process_group=False).train(0, STEPS).facts()
     facts["agreements"], facts["stops"] = agreements(), stops()
     facts["calibrated"] = [calibrated(3.0), calibrated(30.0)]
-    run = Run("fsdp2", peak=0.3).train(0, CUT)
+    run = Run("fsdp2", rule=GapLaw(end=0.3)).train(0, CUT)
     save(run, out / "shards")
-    facts["never stopped"] = run.train(CUT, STEPS).facts()
+    facts["never stopped"] = run.train(CUT, LAST).facts()
     for first in ("scheduler", "optimizer"):
         facts[f"resumed, {first} first"] = (
-            load(out / "shards", first=first).train(CUT, STEPS).facts()
+            load(out / "shards", first=first).train(CUT, LAST).facts()
         )
     if other is not None:
-        facts["of others"] = load(other / "shards", first="optimizer").train(CUT, STEPS).facts()
+        facts["of others"] = load(other / "shards", first="optimizer").train(CUT, LAST).facts()
     (out / f"rank{dist.get_rank()}.json").write_text(json.dumps(facts))
     dist.barrier()
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from ranks import fork_ranks
+
+    base, others = Path(sys.argv[1]), [None]
+    for world in sys.argv[2:]:
+        (base / world).mkdir(parents=True)
+        codes = fork_ranks(int(world), lambda _: main(base / world, others[-1]))  # noqa: B023
+        if any(codes):
+            raise SystemExit(max(map(abs, codes)))
+        others.append(base / world)

@@ -13,11 +13,8 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from autowarmup import AdaptiveWarmup, Trace
-from autowarmup.integrations.huggingface import (
-    AdaptiveWarmupCallback,
-    AdaptiveWarmupMixin,
-    LoggedWarmup,
-)
+from autowarmup.integrations.huggingface import AdaptiveWarmupCallback, AdaptiveWarmupMixin
+from autowarmup.rules import GapLaw
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -50,7 +47,7 @@ def rows(losses: list[float]) -> list[dict[str, torch.Tensor]]:
 
 def golden() -> tuple[dict, Trace, dict]:
     run = json.loads((GOLDEN / "runs.json").read_text())["lion"]
-    settings = {"div": run["div"], "peak": run["gap_peak"] / run["gap0"]}
+    settings = {"rule": GapLaw(end=run["gap_peak"] / run["gap0"], div=run["div"])}
     return run, Trace.read(GOLDEN / "lion.jsonl"), settings
 
 
@@ -78,7 +75,7 @@ def test_the_callback_gives_the_golden_trace(tmp_path):
     run, trace, settings = golden()
     model = Replay()
     optimizer = torch.optim.SGD(model.parameters(), lr=run["lr"])
-    scheduler = LoggedWarmup(optimizer, run["steps_done"], **settings)
+    scheduler = AdaptiveWarmup(optimizer, run["steps_done"], **settings)
     args = arguments(tmp_path, run["steps_done"], logging_nan_inf_filter=False)
     trainer = Trainer(
         model,
@@ -146,7 +143,7 @@ def test_what_cannot_work_is_said_before_the_first_step(tmp_path):
             trainer.train()
         return str(caught.value)
 
-    waiting = LoggedWarmup(optimizer, 2)
+    waiting = AdaptiveWarmup(optimizer, 2)
     assert "got ConstantLR" in refused(plain)
     assert "got True, which logs them as 0" in refused(waiting)
     assert "logging_steps=1, got" in refused(waiting, logging_steps=2)

@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from autowarmup import AdaptiveWarmup, Trace
-from autowarmup.integrations.lightning import AdaptiveWarmupCallback, LightningWarmup
+from autowarmup.integrations.lightning import AdaptiveWarmupCallback
+from autowarmup.rules import GapLaw
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 # torch deprecates a check that Lightning makes of every batch it looks through; Lightning warns of
@@ -58,7 +59,7 @@ def batches(losses: list[float]) -> DataLoader:
 
 def golden() -> tuple[dict, Trace, dict]:
     run = json.loads((GOLDEN / "runs.json").read_text())["lion"]
-    settings = {"div": run["div"], "peak": run["gap_peak"] / run["gap0"]}
+    settings = {"rule": GapLaw(end=run["gap_peak"] / run["gap0"], div=run["div"])}
     return run, Trace.read(GOLDEN / "lion.jsonl"), settings
 
 
@@ -68,7 +69,7 @@ def test_the_golden_trace_at_any_interval(tmp_path, interval):
     steps = run["steps_done"]
 
     def make(optimizer: Any) -> dict[str, Any]:
-        return {"scheduler": LightningWarmup(optimizer, steps, **settings), "interval": interval}
+        return {"scheduler": AdaptiveWarmup(optimizer, steps, **settings), "interval": interval}
 
     model, fit = Replay(make), trainer(tmp_path, steps)
     fit.fit(model, batches(trace.column("loss")))
@@ -79,7 +80,7 @@ def test_the_golden_trace_at_any_interval(tmp_path, interval):
 
 def test_accumulated_micro_batches_are_averaged_also_in_a_short_last_update(tmp_path):
     losses = [5.0, 3.0, 4.0, 4.5, 3.5, 2.0, 2.5]
-    model = Replay(lambda optimizer: LightningWarmup(optimizer, 5))
+    model = Replay(lambda optimizer: AdaptiveWarmup(optimizer, 5))
     callbacks = [AdaptiveWarmupCallback(log=True)]
     fit = trainer(tmp_path, 5, accumulate_grad_batches=3, callbacks=callbacks)
     fit.fit(model, batches(losses))
@@ -92,7 +93,7 @@ def test_accumulated_micro_batches_are_averaged_also_in_a_short_last_update(tmp_
 def test_resuming_from_a_checkpoint_changes_no_bit(tmp_path, cut):
     run, trace, settings = golden()
     steps, losses = run["steps_done"], trace.column("loss")
-    make = lambda optimizer: LightningWarmup(optimizer, steps, **settings)  # noqa: E731
+    make = lambda optimizer: AdaptiveWarmup(optimizer, steps, **settings)  # noqa: E731
     whole, first, second = Replay(make), Replay(make), Replay(make)
     trainer(tmp_path, steps).fit(whole, batches(losses))
     half = trainer(tmp_path, cut)
@@ -105,13 +106,20 @@ def test_resuming_from_a_checkpoint_changes_no_bit(tmp_path, cut):
 
 
 def test_what_cannot_work_is_said_before_the_first_step(tmp_path):
-    model = Replay(lambda optimizer: AdaptiveWarmup(optimizer, 5))
-    with pytest.raises(ValueError, match=r"expected one among the schedulers .* got AdaptiveWarm"):
+    model = Replay(lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer))
+    with pytest.raises(ValueError, match=r"expected one among the schedulers .* got ConstantLR"):
         trainer(tmp_path, 5).fit(model, batches([3.0]))
-    model = Replay(lambda optimizer: LightningWarmup(optimizer, 5))
+    model = Replay(lambda optimizer: AdaptiveWarmup(optimizer, 5))
     model.automatic_optimization = False
     with pytest.raises(ValueError, match="there, call scheduler"):
         trainer(tmp_path, 5).fit(model, batches([3.0]))
+
+
+def test_without_the_callback_the_rate_goes_by_steps_and_says_so(tmp_path):
+    model = Replay(lambda o: {"scheduler": AdaptiveWarmup(o, 20), "interval": "step"})
+    with pytest.warns(UserWarning, match="no finite loss reached AdaptiveWarmup"):
+        trainer(tmp_path, 20, callbacks=[]).fit(model, batches([3.0] * 20))
+    assert model.rates[0] < model.rates[5]
 
 
 def test_the_loop_of_the_page_trains():

@@ -15,6 +15,7 @@ import pytest
 from pages import loop
 
 from autowarmup import Trace
+from autowarmup.integrations.jax.base import STATUSES
 from autowarmup.integrations.optax import (
     AdaptiveWarmupSchedule,
     report,
@@ -22,14 +23,16 @@ from autowarmup.integrations.optax import (
     status,
     warmup_states,
 )
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.registry import Seen, rule_by_name
+from autowarmup.rules import H0H1, PHASES, Doubling, GapLaw, Rule, Run, begin, rule_of, step
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 KINDS = ("falls", "stalls", "rises")
-PHASES = ("warmup", "decay", "done")
-RULES = ["none", "linear 5%", "untuned", "doubling", "flat", 0.4, "h0h1", "watched"]
-SHORT = [("watched", 7), ("watched", 23), (0.4, 23), ("linear 40%", 1)]
+LAW = GapLaw(end=0.4, div=20.0)
+RULES = [
+    "watched", "none", "linear 5%", "linear 30 steps", "untuned", Doubling(div=20.0),
+    GapLaw(div=20.0), LAW, H0H1(div=20.0),
+]  # fmt: skip
+SHORT = [("watched", 7), ("watched", 23), (LAW, 23), ("linear 40%", 1)]
 
 
 def losses_of(kind: str, steps: int, seed: int) -> list[float]:
@@ -45,43 +48,46 @@ def losses_of(kind: str, steps: int, seed: int) -> list[float]:
     return out
 
 
-def core_factors(rule: str | float, losses: list[float], **options) -> list[tuple[float, str]]:
-    name = rule_by_name(rule)
-    state, out = name.init(ScheduleConfig(len(losses), **options)), []
+def core_states(rule: str | Rule, losses: list[float], **options) -> list[tuple[float, str, str]]:
+    """Return factor, phase and status before each update and after the last."""
+    state, out = begin(rule_of(rule), Run(len(losses), beta=0.999, **options)), []
     for loss in losses:
-        out.append((state.factor, state.phase))
-        state = name.step(state, Seen(loss))
-    return [*out, (state.factor, state.phase)]
+        out.append((state.factor, state.phase, state.status.name))
+        state = step(state, loss)
+    return [*out, (state.factor, state.phase, state.status.name)]
 
 
-def jax_factors(rule: str | float, losses: list[list[float]], dtype, **options) -> tuple:
-    """Return factors and phases, one row per run and one column more than there are updates."""
+def jax_states(rule: str | Rule, losses: list[list[float]], dtype, **options) -> tuple:
+    """Return the same, one row per run and one column more than there are updates."""
     values = jnp.asarray(losses, dtype)
-    schedule = AdaptiveWarmupSchedule(1.0, values.shape[1], peak=rule, dtype=dtype, **options)
+    schedule = AdaptiveWarmupSchedule(1.0, values.shape[1], rule=rule, dtype=dtype, **options)
 
     def one(state, loss):
         moved = schedule.update(state, value=loss)
-        return moved, (state.factor, state.phase)
+        return moved, (state.factor, state.phase, state.progress.status)
 
     def walk(row):
-        state, (factors, phases) = jax.lax.scan(one, schedule.init(), row)
-        return jnp.append(factors, state.factor), jnp.append(phases, state.phase)
+        state, seen = jax.lax.scan(one, schedule.init(), row)
+        last = state.factor, state.phase, state.progress.status
+        return jax.tree.map(jnp.append, seen, last)
 
-    factors, phases = jax.jit(jax.vmap(walk))(values)
-    return np.asarray(factors), np.asarray(PHASES)[np.asarray(phases)]
+    factors, phases, statuses = jax.jit(jax.vmap(walk))(values)
+    names = np.asarray([status.name for status in STATUSES])
+    return np.asarray(factors), np.asarray(PHASES)[np.asarray(phases)], names[np.asarray(statuses)]
 
 
 @pytest.mark.parametrize(("rule", "steps"), [*[(rule, 240) for rule in RULES], *SHORT], ids=str)
 def test_in_double_precision_the_rules_are_those_of_the_core(rule, steps):
     """The reference and the traced form, step for step, through nan, inf, spikes and gaps of 0."""
-    options = {"div": 20.0, "decay": "cosine", "final_fraction": 0.05}
+    options = {"decay": "cosine", "final_fraction": 0.05}
     runs = [losses_of(kind, steps, seed) for kind in KINDS for seed in range(3)]
     with jax.enable_x64(True):
-        factors, phases = jax_factors(rule, runs, jnp.float64, **options)
-    for losses, got, seen in zip(runs, factors, phases, strict=True):
-        wanted = core_factors(rule, losses, **options)
-        assert seen.tolist() == [phase for _, phase in wanted]
-        np.testing.assert_allclose(got, [factor for factor, _ in wanted], rtol=1e-11)
+        states = jax_states(rule, runs, jnp.float64, **options)
+    for losses, *got in zip(runs, *states, strict=True):
+        factors, phases, statuses = zip(*core_states(rule, losses, **options), strict=True)
+        np.testing.assert_allclose(got[0], factors, rtol=1e-11)
+        assert tuple(got[1]) == phases
+        assert tuple(got[2]) == statuses
 
 
 @pytest.mark.parametrize("decay", ["linear", "wsd", "sqrt", "constant"])
@@ -89,12 +95,12 @@ def test_every_decay_and_a_run_without_warmup(decay):
     div = 1.0 if decay == "linear" else 30.0
     losses = losses_of("falls", 90, 3)
     with jax.enable_x64(True):
-        factors, _ = jax_factors(0.4, [losses], jnp.float64, decay=decay, div=div)
-    wanted = core_factors(0.4, losses, decay=decay, div=div)
-    np.testing.assert_allclose(factors[0], [factor for factor, _ in wanted], rtol=1e-11)
+        factors, *_ = jax_states(GapLaw(end=0.4, div=div), [losses], jnp.float64, decay=decay)
+    wanted = core_states(GapLaw(end=0.4, div=div), losses, decay=decay)
+    np.testing.assert_allclose(factors[0], [factor for factor, *_ in wanted], rtol=1e-11)
 
 
-@pytest.mark.parametrize(("rule", "tolerance"), [("watched", 5e-6), (0.4, 1e-5)], ids=str)
+@pytest.mark.parametrize(("rule", "tolerance"), [("watched", 5e-6), (LAW, 1e-5)], ids=str)
 def test_in_single_precision_the_rates_stay_close_over_a_long_run(rule, tolerance):
     """Measured over 12,000 updates: 5e-7 for watched, 1.7e-6 for the law of the gap."""
     steps = 12_000
@@ -102,11 +108,10 @@ def test_in_single_precision_the_rates_stay_close_over_a_long_run(rule, toleranc
         1.0 + 4.0 * math.exp(-k / 700) + 0.05 * math.sin(3 * k) if k < steps // 4 else 1.06
         for k in range(steps)
     ]
-    factors, phases = jax_factors(rule, [losses], jnp.float32, div=20.0)
-    wanted = core_factors(rule, losses, div=20.0)
-    assert phases[0].tolist() == [phase for _, phase in wanted]
-    expected = np.asarray([factor for factor, _ in wanted])
-    assert np.abs(factors[0] / expected - 1.0).max() < tolerance
+    factors, phases, _ = jax_states(rule, [losses], jnp.float32)
+    expected, wanted, _ = zip(*core_states(rule, losses), strict=True)
+    assert tuple(phases[0]) == wanted
+    assert np.abs(factors[0] / np.asarray(expected) - 1.0).max() < tolerance
 
 
 @pytest.mark.parametrize("name", ["muon", "lion"])
@@ -115,7 +120,9 @@ def test_the_golden_trace_in_float32(name):
     trace = Trace.read(GOLDEN / f"{name}.jsonl")
     tx = optax.inject_hyperparams(optax.sgd)(
         learning_rate=AdaptiveWarmupSchedule(
-            run["lr"], run["steps_done"], div=run["div"], peak=run["gap_peak"] / run["gap0"]
+            run["lr"],
+            run["steps_done"],
+            rule=GapLaw(end=run["gap_peak"] / run["gap0"], div=run["div"]),
         )
     )
     params = jnp.zeros(3)
@@ -162,7 +169,7 @@ def test_chained_after_multi_steps_it_averages_the_micro_batches():
 
 
 def test_the_report_says_where_it_stands():
-    tx = optax.chain(optax.sgd(0.5), scale_by_adaptive_warmup(10, peak=0.5, div=10.0))
+    tx = optax.chain(optax.sgd(0.5), scale_by_adaptive_warmup(10, rule=GapLaw(end=0.5, div=10.0)))
     params = jnp.ones(2)
     state = tx.init(params)
     assert report(state, lr=0.5) == pytest.approx(
@@ -180,7 +187,9 @@ def test_the_report_says_where_it_stands():
 
 def test_what_is_wrong_is_said_at_once():
     with pytest.raises(ValueError, match="cannot run under jit: expected one of"):
-        scale_by_adaptive_warmup(10, peak="accurate", kappa=1.0)
+        scale_by_adaptive_warmup(10, rule="accurate")
+    with pytest.raises(ValueError, match="peak='flat' is now rule='flat'"):
+        scale_by_adaptive_warmup(10, peak="flat")
     with pytest.raises(ValueError, match="expected every >= 1"):
         scale_by_adaptive_warmup(10, every=0)
     with pytest.raises(ValueError, match="total_steps >= 1"):

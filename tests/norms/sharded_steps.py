@@ -6,10 +6,13 @@ Four processes and sizes that four does not divide, so that shards are uneven an
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch._dynamo  # before the fork: the first optimizer of each process would import it
 from torch import distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
@@ -17,39 +20,49 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 from autowarmup.norms import LMOOptimizer
 
 SHAPES = [(6, 5), (6, 5), (4, 8), (2, 7), (7,), (400, 700)]
+PAGE = Path(__file__).parents[2] / "docs" / "add-a-norm.md"
+OUTSIDE: dict[str, Any] = {"__name__": "page"}
+exec(compile(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0], PAGE.name, "exec",
+             dont_inherit=True), OUTSIDE)  # fmt: skip
 CASES = [
     (norm, style)
     for norm in ("linf", "frobenius", "spectral", "adamw")
     for style in ("nesterov", "lion", "none")
     if norm != "adamw" or style == "none"
-]
+] + [("rows", "nesterov")]
 
 
 def draw(shape: tuple[int, ...], seed: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def share(x: torch.Tensor, mesh: DeviceMesh, placements: list) -> DTensor:
+    """Shard what every process holds already: nothing is sent."""
+    return distribute_tensor(x, mesh, placements, src_data_rank=None)
+
+
 def build(params: list[nn.Parameter], norm: str, style: str) -> LMOOptimizer:
     scale = "match_rms_adamw" if norm == "spectral" else "none"
+    chosen = OUTSIDE["RowNorm"]() if norm == "rows" else norm
     return LMOOptimizer(
-        params, lr=0.02, norm=norm, momentum_style=style, weight_decay=0.1, scale=scale
+        params, lr=0.02, norm=chosen, momentum_style=style, weight_decay=0.1, scale=scale
     )
 
 
 def difference(norm: str, style: str, mesh: DeviceMesh, placements: list) -> float:
     """Return the largest difference between whole and gathered parameters after three steps."""
     shapes = SHAPES
-    if norm == "spectral":  # matrices, and none that takes long
+    if norm in ("spectral", "rows"):  # matrices, and none that takes long
         shapes = [s for s in SHAPES if len(s) == 2 and s[0] < 400]
     whole = [nn.Parameter(draw(s, k)) for k, s in enumerate(shapes)]
-    parts = [nn.Parameter(distribute_tensor(p.detach(), mesh, placements)) for p in whole]
+    parts = [nn.Parameter(share(p.detach(), mesh, placements)) for p in whole]
     both = [build(whole, norm, style), build(parts, norm, style)]
     for step in range(3):
         for k, (p, part) in enumerate(zip(whole, parts, strict=True)):
             p.grad = draw(tuple(p.shape), 100 * (step + 1) + k)
             if k == 4 and step == 1:
                 p.grad.zero_()
-            part.grad = distribute_tensor(p.grad, mesh, placements)
+            part.grad = share(p.grad, mesh, placements)
         for optimizer in both:
             optimizer.step()
     buffers = [s["momentum_buffer"] for s in both[1].state.values() if "momentum_buffer" in s]

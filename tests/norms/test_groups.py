@@ -89,14 +89,9 @@ def test_the_llama_of_transformers() -> None:
     }
 
 
-def test_every_parameter_has_exactly_one_norm() -> None:
-    model = language_model()
-    rules = {"spectral": lambda s: s.parameter.ndim == 2, "adamw": lambda s: s.head}
-    with pytest.raises(ValueError, match="exactly one norm per parameter") as caught:
-        assign(model, rules)
-    message = str(caught.value)
-    assert "none for layers.0.output.bias (4,), layers.0.norm.weight (4,)" in message
-    assert "several for lm_head.weight (spectral, adamw)" in message
+def test_the_split_can_be_another() -> None:
+    groups = assign(language_model(), lambda role: role.parameter.ndim == 2 and not role.head)
+    assert [name for name, _ in groups["spectral"]] == ["tokens.weight", "layers.0.output.weight"]
 
 
 def test_nothing_to_train() -> None:

@@ -1,15 +1,14 @@
-"""Decays after the peak, and the hand-tuned baseline made of them."""
+"""Decays after the peak, and the hand-tuned lengths that lead to them."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autowarmup.rules.baseline import linear_warmup
+from autowarmup.rules import Linear, Run, begin, step
 from autowarmup.rules.decay import DECAYS, decay_factor
 
 fractions = st.floats(0, 1)
@@ -60,41 +59,18 @@ def test_bad_arguments_are_named() -> None:
             decay_factor("linear", progress)
 
 
-@given(st.integers(1, 300), st.integers(0, 400), st.sampled_from(DECAYS), fractions)
-def test_baseline_rises_to_its_peak_and_then_decays(
-    total: int, warmup: int, kind: str, final: float
+@given(st.integers(1, 300), st.data(), st.sampled_from(DECAYS), fractions)
+def test_a_linear_length_rises_to_its_peak_and_then_decays(
+    total: int, data: st.DataObject, kind: str, final: float
 ) -> None:
-    factors = [
-        linear_warmup(k, warmup_steps=warmup, total_steps=total, decay=kind, final_fraction=final)
-        for k in range(total)
-    ]
-    assert all(0 < factor <= 1 for factor in factors)
+    warmup = data.draw(st.integers(0, total))
+    state = begin(Linear(steps=warmup), Run(total, decay=kind, final_fraction=final))
+    factors = []
+    for _ in range(total):
+        factors.append(state.factor)
+        state = step(state, None)
     length = max(1, warmup)
-    rising = [(k + 1) / length for k in range(min(length, total))]
-    assert factors[: len(rising)] == rising
-    if length <= total:
-        assert factors[length - 1] == 1.0
-        rest = total - (length - 1)
-        assert factors[length - 1 :] == [decay_factor(kind, j / rest, final) for j in range(rest)]
-
-
-def test_baseline_stays_at_its_last_factor() -> None:
-    last = linear_warmup(9, warmup_steps=3, total_steps=10)
-    for step in (10, 99):
-        assert linear_warmup(step, warmup_steps=3, total_steps=10) == last
-
-
-@pytest.mark.parametrize(
-    ("step", "changed", "message"),
-    [
-        (-1, {}, "expected step >= 0 and warmup_steps >= 0, got -1 and 3"),
-        (0, {"warmup_steps": -2}, "got 0 and -2"),
-        (0, {"total_steps": 0}, "expected total_steps >= 1, got 0"),
-        (0, {"final_fraction": 2.0}, "expected final_fraction in"),
-        (5, {"decay": "no"}, "expected a decay out of"),
-    ],
-)
-def test_baseline_names_bad_arguments(step: int, changed: dict, message: str) -> None:
-    arguments: dict[str, Any] = {"warmup_steps": 3, "total_steps": 10} | changed
-    with pytest.raises(ValueError, match=message):
-        linear_warmup(step, **arguments)
+    assert factors[:length] == [(k + 1) / length for k in range(length)]
+    rest = total - (length - 1)
+    assert factors[length - 1 :] == [decay_factor(kind, j / rest, final) for j in range(rest)]
+    assert state.factor == factors[-1]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules import GapLaw
 from autowarmup.rules.gap_law import peak
 from autowarmup.rules.gap_law.objective import lowest_minimum, objective
 
@@ -200,13 +200,13 @@ def test_choose_dispatches_to_the_rules() -> None:
 @pytest.mark.parametrize(
     ("rule", "arguments", "message"),
     [
-        ("sharp", {}, "expected peak to be flat, accurate, published or a number.*'sharp'"),
-        (1.5, {}, "expected 0 < peak < 1, got 1.5"),
-        ("nan", {}, "expected 0 < peak < 1, got nan"),
-        ("accurate", {"kappa": None}, "expected kappa for peak='accurate', got none"),
+        ("sharp", {}, "expected end to be flat, accurate, published or a number.*'sharp'"),
+        (1.5, {}, "expected 0 < end < 1, got 1.5"),
+        ("nan", {}, "expected 0 < end < 1, got nan"),
+        ("accurate", {"kappa": None}, "expected kappa for end='accurate', got none"),
         ("accurate", {"kappa": -1.0}, "expected a finite kappa > 0, got -1"),
         ("accurate", {"gap0": math.inf}, "expected a finite gap0 > 0, got inf"),
-        ("published", {"gap0": 0.02}, "expected gap0 > 0.02, got 0.02"),
+        ("published", {"gap0": 0.02}, "expected 0.02 < gap0 < 1e9, got 0.02"),
         ("flat", {"div": 1.0}, "expected a finite div > 1, got 1"),
         ("accurate", {"div": math.nan}, "expected a finite div > 1, got nan"),
     ],
@@ -220,9 +220,9 @@ def test_published_without_scipy_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for call in (
         lambda: peak.published(100.0, GAP0, 85.0),
-        lambda: ScheduleConfig(total_steps=10, peak="published", kappa=85.0),
+        lambda: GapLaw(end="published", kappa=85.0),
     ):
-        with pytest.raises(ModuleNotFoundError, match=r"pip install 'autowarmup\[published\]'"):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'autowarmup\[scipy\]'"):
             call()
 
 

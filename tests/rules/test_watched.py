@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules import Run, Status, WarmupState, Watched, begin, rule_of, step
 from autowarmup.rules.decay import DECAYS, decay_factor
-from autowarmup.rules.registry import Seen
-from autowarmup.rules.watched import Watch, WatchedState, fall, watched
+from autowarmup.rules.watched import fall
 
-W = Watch()
+W = Watched()
 TOTALS = st.integers(1, 120)
 GOOD = st.one_of(st.floats(1e-3, 20), st.sampled_from([1.0, 2.0, 3.0]))
 ANY = st.one_of(
@@ -36,7 +34,7 @@ def losses_of(least: int, most: int) -> st.SearchStrategy[list[float | None]]:
 
 
 WATCHES = st.builds(
-    Watch,
+    Watched,
     share=st.floats(0.05, 1.0),
     power=st.sampled_from([0.4, 0.5, 1.0, 2.0]),
     looks=st.integers(1, 30),
@@ -48,33 +46,30 @@ WATCHES = st.builds(
 )
 
 
-def run(
-    losses: list[Any], total: int, watch: Watch | None = None, **config: Any
-) -> list[WatchedState]:
+def run(losses: list[Any], total: int, watch: Watched = W, **told: Any) -> list[WarmupState]:
     """Return the state before each update, and the one after the last."""
-    rule = watched(watch)
-    held = [rule.init(ScheduleConfig(total, **config))]
+    held = [begin(watch, Run(total, **told))]
     for loss in losses:
-        held.append(rule.step(held[-1], Seen(loss)))
+        held.append(step(held[-1], loss))
     return held
 
 
-def size_of(total: int, watch: Watch = W) -> int:
+def size_of(total: int, watch: Watched = W) -> int:
     return max(1, math.floor(watch.share * total))
 
 
-def ramp(step: float, window: int, watch: Watch = W) -> float:
+def ramp(step: float, window: int, watch: Watched = W) -> float:
     """Return the plain ramp at an update."""
     return min(1.0, (step + 1) / window) ** watch.power
 
 
-def looks_of(window: int, watch: Watch = W) -> list[int]:
+def looks_of(window: int, watch: Watched = W) -> list[int]:
     """Return after how many updates the loss is looked at."""
     parts = [k * watch.looks // window for k in range(window + 1)]
     return [k for k in range(1, window + 1) if parts[k] > parts[k - 1]]
 
 
-def falling(count: int, window: int, watch: Watch = W) -> list[float]:
+def falling(count: int, window: int, watch: Watched = W) -> list[float]:
     """Return losses of which each stretch between two looks is just low enough for a full ramp."""
     ratio = 1.0 - watch.least - 1e-6
     seen = [sum(look <= k for look in looks_of(window, watch)) for k in range(count)]
@@ -83,23 +78,23 @@ def falling(count: int, window: int, watch: Watch = W) -> list[float]:
 
 @given(TOTALS, losses_of(0, 130), WATCHES)
 def test_the_level_never_leaves_its_bounds(
-    total: int, losses: list[float | None], watch: Watch
+    total: int, losses: list[float | None], watch: Watched
 ) -> None:
     window = size_of(total, watch)
     least = (1 / watch.most) ** watch.looks * (1 / window) ** watch.power
     for state in run(losses, total, watch):
-        assert least * (1 - 1e-9) <= state.level <= 1.0
-        assert 0.0 < state.factor <= state.level
-        assert len(state.means) <= min(watch.looks, window)
+        assert least * (1 - 1e-9) <= state.share <= 1.0
+        assert 0.0 < state.factor <= state.share
+        assert len(state.memory.means) <= min(watch.looks, window)
 
 
 @given(TOTALS, WATCHES)
-def test_a_loss_that_falls_enough_gives_the_plain_ramp(total: int, watch: Watch) -> None:
+def test_a_loss_that_falls_enough_gives_the_plain_ramp(total: int, watch: Watched) -> None:
     window = size_of(total, watch)
     for losses in (falling(total, window, watch), [None] * total, [math.nan] * total):
         for k, state in enumerate(run(losses, total, watch)[:-1]):
-            assert state.level == pytest.approx(ramp(k, window, watch), rel=1e-9)
-            assert not state.holding
+            assert state.share == pytest.approx(ramp(k, window, watch), rel=1e-9)
+            assert not state.memory.holding
 
 
 @pytest.mark.parametrize("before", [[], [None, math.nan]])
@@ -121,7 +116,7 @@ def test_a_stall_lowers_the_rate_by_what_is_missing(missing_share: float, total:
     losses = [3.0 * (1.0 - got) ** (n / W.apart) for n in seen]
     held = run(losses, total)
     for number, look in enumerate(looks):
-        before, after = held[look - 1].level, held[look].level
+        before, after = held[look - 1].share, held[look].share
         if number == 0:  # nothing to compare with
             assert after > before
             continue
@@ -130,7 +125,7 @@ def test_a_stall_lowers_the_rate_by_what_is_missing(missing_share: float, total:
         lowest = min(before, W.floor)
         assert after == pytest.approx(max(before * expected, lowest), rel=1e-9)
         until = [*looks, window + 1][number + 1]  # held up to the next look, if there is one
-        assert {state.level for state in held[look:until]} == {after}
+        assert {state.share for state in held[look:until]} == {after}
 
 
 @pytest.mark.parametrize("rise", [1e3, 1e30])
@@ -139,39 +134,39 @@ def test_no_look_lowers_the_rate_by_more_than_it_may(rise: float) -> None:
     held = run(
         [rise if k >= window // 2 else loss for k, loss in enumerate(falling(500, window))], 500
     )
-    ratios = [after.level / before.level for before, after in pairwise(held)]
+    ratios = [after.share / before.share for before, after in pairwise(held)]
     assert min(ratios) == pytest.approx(1.0 / W.most)
     lowered = [k + 1 for k, ratio in enumerate(ratios) if ratio < 1.0]
-    stalled = [look for look in looks_of(window) if held[look].holding]
-    assert lowered == [look for look in stalled if held[look - 1].level > W.floor]
+    stalled = [look for look in looks_of(window) if held[look].memory.holding]
+    assert lowered == [look for look in stalled if held[look - 1].share > W.floor]
 
 
 def test_a_loss_that_never_falls_costs_no_more_than_the_floor() -> None:
-    levels = [state.level for state in run([1.5] * 1000, 1000)]
+    levels = [state.share for state in run([1.5] * 1000, 1000)]
     assert max(levels) == pytest.approx(0.2**W.power)  # the second look is the first that compares
     assert levels[-1] == pytest.approx(W.floor)
     assert min(levels[levels.index(max(levels)) :]) == pytest.approx(W.floor)
-    high = run([1.5] * 1000, 1000, Watch(floor=0.9))
-    assert high[-1].level == pytest.approx(0.2**W.power)  # where it was, below its floor
+    high = run([1.5] * 1000, 1000, Watched(floor=0.9))
+    assert high[-1].share == pytest.approx(0.2**W.power)  # where it was, below its floor
 
 
 @given(st.lists(GOOD, min_size=1, max_size=80), st.integers(-30, 30))
 def test_the_unit_of_the_loss_does_not_matter(losses: list[float], exponent: int) -> None:
     plain = run(losses, len(losses))  # powers of two lose no digit
     scaled = run([loss * 2.0**exponent for loss in losses], len(losses))
-    assert [state.level for state in scaled] == [state.level for state in plain]
-    assert [state.holding for state in scaled] == [state.holding for state in plain]
+    assert [state.share for state in scaled] == [state.share for state in plain]
+    assert [state.memory.holding for state in scaled] == [state.memory.holding for state in plain]
 
 
 @pytest.mark.parametrize("scale", [1e-3, 0.7, 10.0, 1e6])
 def test_the_unit_of_the_loss_matters_to_rounding_only(scale: float) -> None:
     losses = [2.0 + 3.0 * 0.9**k + 0.3 * math.sin(2.3 * k * k) for k in range(250)]
     plain = run(losses, 250)
-    assert any(state.holding for state in plain)
+    assert any(state.memory.holding for state in plain)
     scaled = run([loss * scale for loss in losses], 250)
-    assert [s.level for s in scaled] == pytest.approx([s.level for s in plain], rel=1e-9)
+    assert [s.share for s in scaled] == pytest.approx([s.share for s in plain], rel=1e-9)
     bounded = run([loss * scale - 5.0 for loss in losses], 250, lower_bound=-5.0)
-    assert [s.level for s in bounded] == pytest.approx([s.level for s in plain], rel=1e-9)
+    assert [s.share for s in bounded] == pytest.approx([s.share for s in plain], rel=1e-9)
 
 
 @given(st.integers(40, 300), st.floats(0, 1, exclude_max=True), st.sampled_from([1e6, 1e30]))
@@ -191,8 +186,8 @@ def test_one_huge_loss_costs_one_look(total: int, place: float, huge: float) -> 
             u = (look / window) / W.most ** (1.0 / W.power) + max(0, k - until + 1) / window
             share = min(1.0, u) ** W.power
             held_back = (1.0 - W.most ** (-1.0 / W.power)) + (until - look) / window
-            assert state.level ** (1.0 / W.power) >= min(1.0, (k + 1) / window) - held_back - 1e-9
-        assert state.level == pytest.approx(share, rel=1e-9), (k, look, until)
+            assert state.share ** (1.0 / W.power) >= min(1.0, (k + 1) / window) - held_back - 1e-9
+        assert state.share == pytest.approx(share, rel=1e-9), (k, look, until)
 
 
 @given(st.integers(40, 300), st.data())
@@ -202,7 +197,7 @@ def test_a_loss_that_is_not_finite_is_left_out(total: int, data: st.DataObject) 
     bad = data.draw(st.sampled_from([None, math.nan, math.inf, -math.inf]))
     plain = falling(total, window)
     moved = run([bad if k == at else loss for k, loss in enumerate(plain)], total)
-    assert [s.level for s in moved] == pytest.approx([s.level for s in run(plain, total)])
+    assert [s.share for s in moved] == pytest.approx([s.share for s in run(plain, total)])
 
 
 @given(losses_of(60, 60), st.sampled_from(DECAYS), st.floats(0, 1))
@@ -211,29 +206,38 @@ def test_after_the_window_the_level_stays_and_the_decay_runs(
 ) -> None:
     window = size_of(60)
     held = run(losses, 60, decay=decay, final_fraction=final)
-    assert {state.level for state in held[window:]} == {held[window].level}
+    assert {state.share for state in held[window:]} == {held[window].share}
     for k in range(window):
-        assert held[k].factor == held[k].level
-        assert (held[k].phase, held[k].warmup_end_step) == ("warmup", None)
+        assert held[k].factor == held[k].share
+        assert (held[k].phase, held[k].end) == ("warmup", None)
     for k in range(window, 60):
         share = decay_factor(decay, (k - window) / (60 - window), final)
-        assert held[k].factor == held[k].level * share
-        assert (held[k].phase, held[k].warmup_end_step) == ("decay", window)
+        assert held[k].factor == held[k].share * share
+        assert (held[k].phase, held[k].end) == ("decay", window)
         assert held[k].ended_by == "length"
     assert (held[60].phase, held[60].factor) == ("done", held[59].factor)
 
 
 @given(losses_of(1, 60), WATCHES)
-def test_the_constants_travel_in_the_state(losses: list[float | None], watch: Watch) -> None:
-    rule, other = watched(watch), watched(Watch())
-    state = saved = rule.init(ScheduleConfig(60))
+def test_the_constants_travel_in_the_state(losses: list[float | None], watch: Watched) -> None:
+    state = saved = begin(watch, Run(60))
     for loss in losses:
-        saved = other.load(json.loads(json.dumps(saved.to_dict(), allow_nan=False)))
+        values = json.loads(json.dumps(saved.to_dict(), allow_nan=False))
+        saved = WarmupState.from_dict(values, rule_of)
         assert saved == state
-        assert saved.watch == watch
-        state, saved = rule.step(state, Seen(loss)), other.step(saved, Seen(loss))
+        state, saved = step(state, loss), step(saved, loss)
     assert saved == state
-    assert state.to_dict()["watch"] == asdict(watch)
+    assert saved.rule == watch
+
+
+def test_a_rate_that_goes_back_says_so_and_one_that_waits_too() -> None:
+    held = run([3.0] * 200, 400)
+    for before, after in pairwise(held[:181]):
+        lowered = after.share < before.share
+        assert (after.status is Status.LOWERED) == (lowered and after.phase == "warmup")
+        if after.memory.holding and after.phase == "warmup" and not lowered:
+            assert after.status is Status.HELD
+    assert {state.status for state in held[30:]} >= {Status.LOWERED, Status.HELD}
 
 
 def test_the_fall_is_relative_and_reaches_back_as_far_as_there_is() -> None:

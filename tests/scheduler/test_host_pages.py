@@ -36,7 +36,7 @@ def test_a_loop_of_the_plain_page_trains(title, tmp_path):
     names |= {"device": "cpu", "path": tmp_path / "run.pt"}
     before = model(loader[0]).item()
     exec(LOOPS[title], names)
-    assert names["scheduler"].state.step == names["scheduler"].state.config.total_steps
+    assert names["scheduler"].state.step == names["scheduler"].state.run.total_steps
     assert model(loader[0]).item() < before
     if names["path"].exists():
         exec(LOOPS[title], names)  # goes on where it stopped: all updates are done

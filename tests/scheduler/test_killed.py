@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, GapLaw
 
 STEPS, EVERY = 100, 3
-LAW = {"peak": 0.2, "div": 10.0, "max_fraction": 0.3}
+LAW = {"rule": GapLaw(end=0.2, div=10.0, max_fraction=0.3)}
 PHASES = {
     "warm-up": ({}, 20),
     "warm-up, late loss": ({"lag": 1}, 20),
     "warm-up by the law": (LAW, 2),
-    "ramp of the cap": ({**LAW, "peak": 0.001}, 31),
+    "ramp of the cap": ({"rule": GapLaw(end=0.001, div=10.0, max_fraction=0.3)}, 31),
     "decay": ({}, 70),
     "last update": ({}, STEPS - 1),
 }
@@ -84,7 +84,7 @@ def test_a_killed_run_ends_in_the_same_bits(name, tmp_path, killed):
     whole = train(tmp_path / "whole.pt", None, **options)
     if name == "ramp of the cap":
         assert "'cap_step': 30" in whole
-        assert "'warmup_end_step': 32" in whole
+        assert "'end': 32" in whole
     file = killed / f"{name}.pt"
     assert torch.load(file, weights_only=True)[0] <= at
     assert train(file, None, **options) == whole

@@ -10,7 +10,8 @@ import torch
 from lion_pytorch import Lion
 from torch import nn
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, GapLaw
+from autowarmup.calibrate import BISECTIONS, SMALLEST_FRACTION, largest_fractions
 
 
 @pytest.mark.parametrize("curvature", [0.5, 2.0, 10.0, 80.0])
@@ -18,7 +19,7 @@ from autowarmup import AdaptiveWarmup
 def test_gradient_descent_on_a_parabola(curvature, c):
     """f = h x^2 / 2, step f lr g: ratio = 1 - f lr h / 2, so f = 2 (1 - c) / (lr h), at most 1."""
     weight = nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
-    scheduler = AdaptiveWarmup(torch.optim.SGD([weight], lr=1.0), 100, peak="flat")
+    scheduler = AdaptiveWarmup(torch.optim.SGD([weight], lr=1.0), 100, rule="flat")
     div = scheduler.calibrate(lambda: (0.5 * curvature * weight**2).sum(), c=c)
     assert div == pytest.approx(max(1.0, curvature / (2 * (1 - c))), rel=0.01)
     assert scheduler.div == div
@@ -35,7 +36,7 @@ def test_the_sign_step_on_a_quadratic():
     gradient = (hessian @ weight).detach()
     sign = gradient.sign()
     full = float(2.0 * sign @ hessian @ sign / (2 * gradient.abs().sum()))
-    div = AdaptiveWarmup(optimizer, 100, peak="flat").calibrate(
+    div = AdaptiveWarmup(optimizer, 100, rule="flat").calibrate(
         lambda: 0.5 * weight @ hessian @ weight
     )
     assert full > 0.3
@@ -45,7 +46,7 @@ def test_the_sign_step_on_a_quadratic():
 def test_no_warmup_where_none_is_needed():
     weight = nn.Parameter(torch.tensor([1.0]))
     optimizer = torch.optim.SGD([weight], lr=1e-3)
-    scheduler = AdaptiveWarmup(optimizer, 100, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, 100, rule="flat")
     assert scheduler.calibrate(lambda: (weight**2).sum()) == 1.0
     assert scheduler.phase == "decay"
     assert optimizer.param_groups[0]["lr"] == 1e-3
@@ -74,7 +75,7 @@ def test_everything_is_restored_bit_for_bit(name, own_gradient):
         )
         data, target = torch.randn(32, 5), torch.randn(32, 1)
         optimizer = OPTIMIZERS[name](model.parameters())
-        scheduler = AdaptiveWarmup(optimizer, 20, div=div or 100.0, peak="flat")
+        scheduler = AdaptiveWarmup(optimizer, 20, rule=GapLaw(div=div or 100.0))
 
         def loss():
             return nn.functional.mse_loss(model(data), target)
@@ -105,7 +106,7 @@ def test_everything_is_restored_bit_for_bit(name, own_gradient):
 def test_a_clipped_gradient_sets_the_step_and_the_true_gradient_the_promise():
     """With the gradient clipped to a tenth the step is ten times shorter, and so is div."""
     weight = nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
-    scheduler = AdaptiveWarmup(torch.optim.SGD([weight], lr=1.0), 100, peak="flat")
+    scheduler = AdaptiveWarmup(torch.optim.SGD([weight], lr=1.0), 100, rule="flat")
 
     def loss():
         return (40.0 * weight**2).sum()
@@ -118,7 +119,7 @@ def test_a_clipped_gradient_sets_the_step_and_the_true_gradient_the_promise():
 def test_a_group_added_before_calibrating_takes_part():
     first, second = (nn.Parameter(torch.tensor([3.0], dtype=torch.float64)) for _ in range(2))
     optimizer = torch.optim.SGD([first], lr=1.0)
-    scheduler = AdaptiveWarmup(optimizer, 100, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, 100, rule="flat")
     optimizer.add_param_group({"params": [second], "lr": 1.0})
     div = scheduler.calibrate(lambda: (5.0 * first**2 + 5.0 * second**2).sum())
     assert div == pytest.approx(10 / 0.6, rel=0.01)
@@ -131,7 +132,7 @@ def test_dropout_noise_does_not_reach_the_ratio():
     model = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 1))
     data = torch.randn(16, 8)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
-    scheduler = AdaptiveWarmup(optimizer, 10, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, 10, rule="flat")
     before = torch.get_rng_state()
     scheduler.calibrate(lambda: model(data).square().mean())
     assert torch.equal(before, torch.get_rng_state())
@@ -141,7 +142,7 @@ def test_dropout_noise_does_not_reach_the_ratio():
 def test_uphill_optimizers_keep_their_div_and_say_so():
     weight = nn.Parameter(torch.tensor([1.0]))
     scheduler = AdaptiveWarmup(
-        torch.optim.SGD([weight], lr=0.1, maximize=True), 100, div=7, peak="flat"
+        torch.optim.SGD([weight], lr=0.1, maximize=True), 100, rule=GapLaw(div=7)
     )
     with pytest.warns(UserWarning, match="div stays 7"):
         assert scheduler.calibrate(lambda: (weight**2).sum()) == 7
@@ -150,7 +151,7 @@ def test_uphill_optimizers_keep_their_div_and_say_so():
 
 def test_a_trial_that_explodes_counts_as_too_large():
     weight = nn.Parameter(torch.tensor([1.0]))
-    scheduler = AdaptiveWarmup(torch.optim.SGD([weight], lr=200.0), 100, peak="flat")
+    scheduler = AdaptiveWarmup(torch.optim.SGD([weight], lr=200.0), 100, rule="flat")
     div = scheduler.calibrate(lambda: torch.exp(weight**2).sum())
     assert scheduler.calibration[0] == (1.0, -math.inf)
     assert div > 100
@@ -160,7 +161,7 @@ def test_a_trial_that_explodes_counts_as_too_large():
 def test_misuse_is_refused_and_nothing_moves():
     weight = nn.Parameter(torch.tensor([1.0]))
     optimizer = torch.optim.SGD([weight], lr=0.1)
-    scheduler = AdaptiveWarmup(optimizer, 100, lower_bound=3.0, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, 100, lower_bound=3.0, rule="flat")
     with pytest.raises(ValueError, match="lower_bound must lie below the first loss"):
         scheduler.calibrate(lambda: (weight**2).sum())
     with pytest.raises(ValueError, match="before backward"):
@@ -175,3 +176,21 @@ def test_misuse_is_refused_and_nothing_moves():
     optimizer.step()
     with pytest.raises(ValueError, match="before it"):
         scheduler.calibrate(lambda: (weight**2).sum())
+
+
+def test_many_runs_bisect_side_by_side_as_each_alone():
+    limits = [2.0, 1.0, 0.4, 0.013, 1e-3, 1e-5]
+    calls = []
+
+    def small_enough(fractions):
+        calls.append(fractions)
+        return [f <= limit for f, limit in zip(fractions, limits, strict=True)]
+
+    found = largest_fractions(small_enough, len(limits))
+    assert len(calls) == 1 + BISECTIONS
+    for limit, fraction in zip(limits, found, strict=True):
+        assert largest_fractions(lambda tried, limit=limit: [tried[0] <= limit]) == [fraction]
+        assert fraction == pytest.approx(min(1.0, max(limit, SMALLEST_FRACTION)), rel=0.007)
+    assert found[:2] == [1.0, 1.0]
+    assert largest_fractions(lambda tried: calls.clear() or [True] * len(tried), 3) == [1.0] * 3
+    assert calls == []

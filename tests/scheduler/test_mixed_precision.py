@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, GapLaw
 
 OVERFLOWS = {0, 3, 4, 11}
 STEPS = 24
@@ -24,7 +24,7 @@ def run(overflows: set[int], *, fused: bool, lag: int = 0, observe: bool = False
     """Return the rate of every update that was made, and the last one."""
     weight = nn.Parameter(torch.ones(4))
     optimizer = torch.optim.AdamW([weight], lr=0.5, fused=fused)
-    scheduler = AdaptiveWarmup(optimizer, STEPS, peak=0.3, div=10, lag=lag)
+    scheduler = AdaptiveWarmup(optimizer, STEPS, rule=GapLaw(end=0.3, div=10), lag=lag)
     scaler = new_scaler()
     rates, call, made = [], 0, 0
     while made < STEPS:
@@ -65,7 +65,7 @@ def test_a_fused_skip_is_settled_before_it_is_saved():
     weight = nn.Parameter(torch.ones(4))
     optimizer = torch.optim.AdamW([weight], lr=0.5, fused=True)
     for lag in (0, 1):
-        scheduler = AdaptiveWarmup(optimizer, STEPS, peak=0.3, div=10, lag=lag)
+        scheduler = AdaptiveWarmup(optimizer, STEPS, rule=GapLaw(end=0.3, div=10), lag=lag)
         for bad in (True, False):
             weight.grad = torch.full((4,), torch.inf if bad else 8.0)
             new_scaler().step(optimizer)
@@ -77,7 +77,7 @@ def test_of_two_fused_optimizers_one_that_steps_makes_an_update():
     weights = [nn.Parameter(torch.ones(4)) for _ in range(2)]
     optimizers = [torch.optim.AdamW([w], lr=0.5, fused=True) for w in weights]
     for lag, bad in ((0, {0}), (0, {0, 1}), (1, {1}), (1, {0, 1})):
-        scheduler = AdaptiveWarmup(optimizers, STEPS, peak=0.3, div=10, lag=lag)
+        scheduler = AdaptiveWarmup(optimizers, STEPS, rule=GapLaw(end=0.3, div=10), lag=lag)
         scaler = new_scaler()
         for k, (weight, optimizer) in enumerate(zip(weights, optimizers, strict=True)):
             weight.grad = torch.full((4,), torch.inf if k in bad else 8.0)

@@ -7,18 +7,19 @@ import json
 import pytest
 import torch
 
-from autowarmup import AdaptiveWarmup
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.registry import DEFAULT_RULE, RULES, Seen, rule_by_name
+from autowarmup import AdaptiveWarmup, GapLaw
+from autowarmup.rules import DEFAULT_RULE, RULES, Run, begin, rule_of, step
 
 STEPS = 50
 LOSSES = [5.0 * 0.97**k for k in range(25)] + [2.4] * 25
 
 
-def make(rule: str, **options) -> tuple[torch.optim.Optimizer, AdaptiveWarmup]:
+def make(rule: str | GapLaw, **options) -> tuple[torch.optim.Optimizer, AdaptiveWarmup]:
     weight = torch.nn.Parameter(torch.zeros(4, 3))
     optimizer = torch.optim.AdamW([weight], lr=0.5)
-    return optimizer, AdaptiveWarmup(optimizer, STEPS, peak=rule, kappa=12.0, **options)
+    if rule in ("accurate", "published"):
+        rule = f"{rule}(kappa=12)"
+    return optimizer, AdaptiveWarmup(optimizer, STEPS, rule=rule, **options)
 
 
 def drive(optimizer, scheduler, losses) -> list[float]:
@@ -32,14 +33,15 @@ def drive(optimizer, scheduler, losses) -> list[float]:
 
 @pytest.mark.parametrize("name", RULES)
 def test_the_rates_are_those_of_the_core(name):
-    optimizer, scheduler = make(name, div=8.0)
+    optimizer, scheduler = make(name)
     rates = drive(optimizer, scheduler, LOSSES)
-    rule = rule_by_name(name)
     # AdamW's b2 is what "untuned" looks at.
-    state = rule.init(ScheduleConfig(STEPS, div=8.0, kappa=12.0, beta=0.999))
-    for rate, loss in zip(rates, LOSSES, strict=True):
+    state = begin(rule_of(name), Run(STEPS, kappa=12.0, beta=0.999))
+    for rate, loss, point in zip(rates, LOSSES, scheduler.trace, strict=True):
         assert rate == 0.5 * state.factor
-        state = rule.step(state, Seen(loss))
+        state = step(state, loss)
+        assert (point.gap, point.status) == (state.gap, state.status.name)
+        assert point.gap > 0.0
     assert scheduler.phase == state.phase == "done"
     assert name in repr(scheduler)
 
@@ -50,7 +52,7 @@ def test_a_resumed_run_is_one_that_never_stopped(name, at):
     optimizer, scheduler = make(name)
     drive(optimizer, scheduler, LOSSES[:at])
     saved = json.loads(json.dumps(scheduler.state_dict()))
-    fresh, other = make("flat", div=3.0)  # the saved rule and settings win
+    fresh, other = make(GapLaw(div=3.0))  # the saved rule and settings win
     other.load_state_dict(saved)
     assert fresh.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
     assert drive(fresh, other, LOSSES[at:]) == drive(optimizer, scheduler, LOSSES[at:])
@@ -64,7 +66,9 @@ def test_the_default_needs_no_measured_start():
         raise AssertionError("the default rule evaluates nothing")
 
     before = optimizer.param_groups[0]["lr"]
-    scheduler.calibrate(closure)
+    with pytest.warns(UserWarning, match="the rule 'watched' has no measured start"):
+        div = scheduler.calibrate(closure)
+    assert div == pytest.approx(0.5 / before)
     assert optimizer.param_groups[0]["lr"] == before
     assert AdaptiveWarmup(optimizer, STEPS).rule.name == DEFAULT_RULE
 
@@ -74,6 +78,17 @@ def test_a_loss_that_stalls_holds_the_default_below_the_peak_rate():
     drive(*falling, [5.0 * 0.9**k for k in range(25)])
     drive(*stalled, [5.0] * 25)
     assert stalled[1].get_last_lr()[0] < 0.5 * falling[1].get_last_lr()[0]
+
+
+def test_a_rate_that_is_lowered_says_so():
+    optimizer, scheduler = make(DEFAULT_RULE)
+    drive(optimizer, scheduler, [5.0] * 22)
+    statuses = scheduler.trace.column("status")
+    factors = scheduler.trace.column("factor")
+    lowered = [k for k, status in enumerate(statuses) if status == "LOWERED"]
+    assert lowered
+    assert all(factors[k + 1] < factors[k] for k in lowered[:-1])
+    assert set(statuses[lowered[0] :]) <= {"LOWERED", "HELD", "ENDED", "DECAYING"}
 
 
 def test_rules_that_read_the_loss_say_when_they_get_none():

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup import AdaptiveWarmup
-from autowarmup.rules.gap_law import schedule
-from autowarmup.rules.gap_law.schedule import ScheduleConfig, Status
+from autowarmup import AdaptiveWarmup, GapLaw
+from autowarmup.rules import Run, Status, begin, step
+
+LAW = GapLaw(end=0.23, div=10.0, max_fraction=0.3)
+"""Its cap comes before its gap, so that a run visits the ramp, too."""
 
 
 def falling_loss(step: int) -> float:
@@ -24,7 +26,7 @@ def make(total_steps: int = 60, lr: float = 0.5, **options) -> tuple:
     weight = nn.Parameter(torch.ones(3))
     optimizer = torch.optim.SGD([weight], lr=lr)
     weight.grad = torch.zeros(3)
-    return optimizer, AdaptiveWarmup(optimizer, total_steps, **{"peak": "flat", **options})
+    return optimizer, AdaptiveWarmup(optimizer, total_steps, **{"rule": "flat", **options})
 
 
 def drive(optimizer, scheduler, losses) -> list[float]:
@@ -38,7 +40,7 @@ def drive(optimizer, scheduler, losses) -> list[float]:
 
 
 def test_the_first_update_runs_at_lr_over_div():
-    optimizer, scheduler = make(lr=0.5, div=20)
+    optimizer, scheduler = make(lr=0.5, rule=GapLaw(div=20))
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 / 20)
     assert scheduler.get_last_lr() == [optimizer.param_groups[0]["lr"]]
     assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
@@ -46,15 +48,15 @@ def test_the_first_update_runs_at_lr_over_div():
 
 def test_the_rates_are_those_of_the_core_loop():
     losses = [falling_loss(k) for k in range(60)]
-    optimizer, scheduler = make(div=10)
-    state = schedule.init(ScheduleConfig(total_steps=60, div=10))
+    optimizer, scheduler = make(rule=GapLaw(div=10))
+    state = begin(GapLaw(div=10), Run(60))
     expected = []
     for loss in losses:
         expected.append(0.5 * state.factor)
-        state, _, _ = schedule.step(state, loss)
+        state = step(state, loss)
     assert drive(optimizer, scheduler, losses) == expected
     assert scheduler.phase == "done"
-    assert scheduler.warmup_end_step == state.warmup_end_step
+    assert (scheduler.warmup_end_step, scheduler.warmup_ended_by) == (state.end, state.ended_by)
     assert [point.lr for point in scheduler.trace] == expected
 
 
@@ -62,7 +64,7 @@ def test_one_factor_multiplies_the_peak_rate_of_every_group_of_every_optimizer()
     a, b, c = (nn.Parameter(torch.ones(2)) for _ in range(3))
     first = torch.optim.SGD([{"params": [a], "lr": 1.0}, {"params": [b], "lr": 0.1}], lr=1.0)
     second = torch.optim.AdamW([c], lr=0.03)
-    scheduler = AdaptiveWarmup([first, second], 50, div=10, peak="flat")
+    scheduler = AdaptiveWarmup([first, second], 50, rule=GapLaw(div=10))
     for k in range(20):
         first.step()
         second.step()
@@ -78,7 +80,7 @@ def test_a_tensor_rate_stays_the_same_object():
     weight = nn.Parameter(torch.ones(2))
     rate = torch.tensor(0.5)
     optimizer = torch.optim.Adam([weight], lr=rate, foreach=False)
-    scheduler = AdaptiveWarmup(optimizer, 50, div=10, peak="flat")
+    scheduler = AdaptiveWarmup(optimizer, 50, rule=GapLaw(div=10))
     weight.grad = torch.ones(2)
     scheduler.calibrate(lambda: (weight**2).sum())
     for k in range(5):
@@ -146,7 +148,7 @@ def test_resuming_equals_never_having_stopped(cut, moment):
     losses = [falling_loss(k) for k in range(60)]
 
     def run(stop: int | None) -> tuple[list[float], dict]:
-        optimizer, scheduler = make(div=10, peak=0.23, max_fraction=0.3)
+        optimizer, scheduler = make(rule=LAW)
         rates = []
         for k, loss in enumerate(losses):
             rates.append(optimizer.param_groups[0]["lr"])
@@ -167,7 +169,7 @@ def test_resuming_equals_never_having_stopped(cut, moment):
         torch.save([optimizer.state_dict(), scheduler.state_dict()], file)
         file.seek(0)
         saved = torch.load(file, weights_only=True)
-        fresh, other = make(div=7, peak="flat")  # the saved settings win
+        fresh, other = make(rule=GapLaw(div=7))  # the saved settings win
         fresh.load_state_dict(saved[0])
         other.load_state_dict(saved[1])
         return fresh, other
@@ -176,19 +178,19 @@ def test_resuming_equals_never_having_stopped(cut, moment):
 
 
 def test_the_run_above_visits_every_phase():
-    optimizer, scheduler = make(div=10, peak=0.23, max_fraction=0.3)
+    optimizer, scheduler = make(rule=LAW)
     drive(optimizer, scheduler, [falling_loss(k) for k in range(60)])
-    assert scheduler.state.cap_step is not None
+    assert scheduler.state.memory.cap_step is not None
     assert {point.phase for point in scheduler.trace} == {"warmup", "decay"}
     assert scheduler.phase == "done"
 
 
 def test_loading_leaves_the_callers_dict_alone_and_sets_the_rate():
-    optimizer, scheduler = make(div=10)
+    optimizer, scheduler = make(rule=GapLaw(div=10))
     drive(optimizer, scheduler, [5.0, 4.0, 3.0, 2.0])
     saved = scheduler.state_dict()
     copy = dict(saved)
-    fresh, other = make(div=10)
+    fresh, other = make(rule=GapLaw(div=10))
     other.load_state_dict(saved)
     assert saved == copy
     assert fresh.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
@@ -208,7 +210,7 @@ def test_a_foreign_state_is_refused():
 
 
 def test_a_group_added_later_keeps_its_own_peak():
-    optimizer, scheduler = make(lr=1.0, div=10)
+    optimizer, scheduler = make(lr=1.0, rule=GapLaw(div=10))
     optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))], "lr": 0.2})
     drive(optimizer, scheduler, [5.0, 4.0])
     assert optimizer.param_groups[1]["lr"] == pytest.approx(0.2 * scheduler.factor)
@@ -236,21 +238,36 @@ def test_a_long_trace_is_thinned_evenly():
     [
         ({"total_steps": 0}, "total_steps"),
         ({"total_steps": 2.5}, "total_steps"),
-        ({"div": 0.5}, "div"),
-        ({"div": math.nan}, "div"),
-        ({"peak": "best"}, "peak"),
-        ({"peak": 1.5}, "peak"),
+        ({"rule": "best"}, "rule"),
+        ({"rule": 1.5}, "rule"),
+        ({"rule": GapLaw}, "rule"),
         ({"decay": "cos"}, "decay"),
         ({"lower_bound": math.inf}, "lower_bound"),
-        ({"max_fraction": 0.0}, "max_fraction"),
-        ({"smoothing": 1.0}, "smoothing"),
         ({"final_fraction": -0.1}, "final_fraction"),
-        ({"peak": "accurate"}, "kappa"),
+        ({"rule": "accurate"}, "kappa"),
     ],
 )
 def test_bad_settings_are_refused_with_expected_and_got(options, sentence):
     with pytest.raises(ValueError, match=f"(?s){sentence}.*got"):
         make(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "new"),
+    [
+        ({"peak": "flat"}, "rule='flat'"),
+        ({"peak": 0.33}, r"rule=GapLaw\(end=0.33\)"),
+        ({"div": 10}, r"rule=GapLaw\(div=10\)"),
+        ({"max_fraction": 0.1}, r"rule=GapLaw\(max_fraction=0.1\)"),
+        ({"smoothing": 0.5}, r"rule=GapLaw\(smoothing=0.5\)"),
+        ({"kappa": 7.0}, "kappa=7.0"),
+    ],
+)
+def test_arguments_of_earlier_versions_say_the_new_spelling(options, new):
+    with pytest.raises(ValueError, match=f"is now .*{new}.*: a setting belongs to its rule"):
+        make(**options)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'warmup_steps'"):
+        make(warmup_steps=3)
 
 
 def test_a_lower_bound_above_the_first_loss_is_refused():
@@ -271,9 +288,9 @@ def test_bad_optimizers_and_losses_are_refused():
 
 
 def test_repr_is_one_readable_line():
-    optimizer, scheduler = make(div=10)
+    optimizer, scheduler = make(rule=GapLaw(div=10))
     assert repr(scheduler) == (
-        "AdaptiveWarmup(flat, warmup, step 0/60, factor 0.1, no loss yet, div 10)"
+        "AdaptiveWarmup(flat(div=10.0), warmup, step 0/60, factor 0.1, no loss yet)"
     )
     drive(optimizer, scheduler, [5.0])
-    assert "gap 5 (peak at 1.571)" in repr(scheduler)
+    assert "factor 0.1, gap 5)" in repr(scheduler)

@@ -1,14 +1,14 @@
 """Agree on the loss before it touches a rate: micro-batches and processes become one number.
 
-`Agreement` is what the scheduler talks to. A loss is summed where it lies (`buffer`), the sums of
-all processes are gathered (`group`), come to the host now or some updates later (`arrival`), and
-are made one number by everyone alike (`reduction`).
+`Agreement` is what the scheduler talks to. Losses are summed where they lie (`buffer`), the sums of
+all processes are gathered (`group`), reach the host now or some updates later (`exchange`), and
+become one number, the same in every process (`reduction`).
 """
 
 from __future__ import annotations
 
-from autowarmup.agreement.agreed import Agreement
+from autowarmup.agreement.agreement import AgreedLoss, Agreement
 from autowarmup.agreement.group import Group
-from autowarmup.agreement.reduction import REDUCTIONS, Part
+from autowarmup.agreement.reduction import REDUCTIONS, LossSum
 
-__all__ = ["REDUCTIONS", "Agreement", "Group", "Part"]
+__all__ = ["REDUCTIONS", "AgreedLoss", "Agreement", "Group", "LossSum"]

@@ -8,40 +8,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autowarmup.agreement.reduction import Part
+from autowarmup.agreement.reduction import LossSum
 
 
 class LossBuffer:
     """Sums weight times loss over the micro-batches of one update.
 
-    A loss on the CPU is read at once unless `stays` is set; one on an accelerator stays there, in
-    float64 where the device has it, and nothing waits for it.
+    A loss on the CPU is read at once unless the buffer is lazy; one on an accelerator stays there,
+    in float64 where the device has it, and nothing waits for it.
 
     Args:
-        stays: leave tensors on the CPU where they are, too.
+        lazy: read no tensor, not even on the CPU, before `read`.
+
+    Attributes:
+        on_host: what is known as numbers.
+        total: what lies on a device of the sum of weight times loss, `None` if nothing does.
+        weight: the same of the sum of weights.
 
     Example:
         >>> buffer = LossBuffer()
         >>> buffer.add(4.0)
         >>> buffer.add(3.0, weight=3.0)
-        >>> buffer.known
-        Part(total=13.0, weight=4.0, batches=2.0)
+        >>> buffer.on_host
+        LossSum(total=13.0, weight=4.0, batches=2.0)
     """
 
-    def __init__(self, *, stays: bool = False) -> None:
-        self.stays = stays
+    def __init__(self, *, lazy: bool = False) -> None:
+        self.lazy = lazy
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self.known = Part()
+        self.on_host = LossSum()
         self.total: Tensor | None = None
         self.weight: Tensor | None = None
-
-    @property
-    def device(self) -> torch.device | None:
-        """Where a part of the sums lies that the host does not know, or `None`."""
-        return None if self.total is None else self.total.device
 
     def add(self, loss: float | Tensor, weight: float | Tensor = 1.0) -> None:
         """Take in a scalar loss; a tensor loses its graph.
@@ -56,46 +56,43 @@ class LossBuffer:
         if not isinstance(weight, Tensor) and not 0.0 <= weight < math.inf:
             raise ValueError(f"expected weight to be a finite number >= 0, got {weight}")
         if isinstance(loss, Tensor) or isinstance(weight, Tensor):
-            self._add_there(loss, weight)
+            self._add_on_device(loss, weight)
             return
-        known = self.known
+        before = self.on_host
         # An empty micro-batch has weight 0 and often a loss of 0 / 0.
-        part = float(loss) * weight if weight else 0.0
-        self.known = Part(known.total + part, known.weight + weight, known.batches + 1)
+        product = float(loss) * weight if weight else 0.0
+        self.on_host = LossSum(before.total + product, before.weight + weight, before.batches + 1)
 
     def _scalar(self, value: Tensor, what: str) -> float | Tensor:
-        single(value, what)
-        if value.is_cpu and not self.stays:
+        check_scalar(value, what)
+        if value.is_cpu and not self.lazy:
             return value.item()
         return value.detach().reshape(())
 
     @torch.no_grad()
-    def _add_there(self, loss: float | Tensor, weight: float | Tensor) -> None:
+    def _add_on_device(self, loss: float | Tensor, weight: float | Tensor) -> None:
         if self.total is None:
             devices = [each.device for each in (loss, weight) if isinstance(each, Tensor)]
             device = next((each for each in devices if each.type != "cpu"), devices[0])
             self.total = torch.zeros((), dtype=widest(device), device=device)
-        known = self.known
+        before = self.on_host
         if isinstance(weight, Tensor):
             if self.weight is None:
                 self.weight = torch.zeros_like(self.total)
             weight = weight.to(self.total)  # a product in the type of the loss would be rounded
             self.weight.add_(weight)
             self.total.add_(torch.where(weight > 0, weight * loss, 0.0))
-            self.known = known._replace(batches=known.batches + 1)
-            return
-        if weight:
+            weight = 0.0
+        elif weight:
             self.total.add_(loss, alpha=weight)
-        self.known = known._replace(weight=known.weight + weight, batches=known.batches + 1)
+        self.on_host = before._replace(weight=before.weight + weight, batches=before.batches + 1)
 
-    def read(self) -> Part:
+    def read(self) -> LossSum:
         """Return the sums as numbers; waits for the device where a part of them lies there."""
-        total, weight, count = self.known
-        if self.total is not None:
-            total += self.total.item()
-        if self.weight is not None:
-            weight += self.weight.item()
-        return Part(total, weight, count)
+        total, weight, batches = self.on_host
+        total += 0.0 if self.total is None else self.total.item()
+        weight += 0.0 if self.weight is None else self.weight.item()
+        return LossSum(total, weight, batches)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums as plain numbers; waits for the device."""
@@ -104,10 +101,10 @@ class LossBuffer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over saved sums."""
         self.clear()
-        self.known = Part(**state)
+        self.on_host = LossSum(**state)
 
 
-def single(value: Tensor, what: str) -> Tensor:
+def check_scalar(value: Tensor, what: str) -> Tensor:
     """Return a tensor of one element as it is.
 
     Raises:

@@ -1,7 +1,7 @@
 """From the sums of every process to the one loss of an update.
 
-Every process holds the same parts in the same order and does the same arithmetic with them, so
-that the result is the same bit for bit everywhere.
+Every process holds the same sums in the same order and does the same arithmetic with them, so that
+the result is the same bit for bit everywhere.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
-class Part(NamedTuple):
-    """What one process saw of an update.
+class LossSum(NamedTuple):
+    """The losses of one update in one process.
 
     Attributes:
         total: sum over its micro-batches of weight times loss.
@@ -24,38 +24,38 @@ class Part(NamedTuple):
     batches: float = 0.0
 
 
-Reduction = Callable[[Sequence[Part]], float]
-"""Gets the parts of the processes that have a loss, in the order of their ranks."""
+Reduction = Callable[[Sequence[LossSum]], float]
+"""Gets the sums of the processes that have a loss, in the order of their ranks."""
 
 
-def mean(parts: Sequence[Part]) -> float:
+def mean(sums: Sequence[LossSum]) -> float:
     """Return the weighted mean over all micro-batches of all processes.
 
     Example:
-        >>> mean([Part(total=6.0, weight=3.0, batches=2), Part(total=4.0, weight=1.0, batches=1)])
+        >>> mean([LossSum(total=6.0, weight=3.0, batches=2), LossSum(4.0, 1.0, 1)])
         2.5
     """
-    return sum(part.total for part in parts) / sum(part.weight for part in parts)
+    return total(sums) / sum(each.weight for each in sums)
 
 
-def total(parts: Sequence[Part]) -> float:
+def total(sums: Sequence[LossSum]) -> float:
     """Return the sum over everything: for losses that are shares of one."""
-    return sum(part.total for part in parts)
+    return sum(each.total for each in sums)
 
 
-def mean_of_sums(parts: Sequence[Part]) -> float:
+def mean_of_sums(sums: Sequence[LossSum]) -> float:
     """Return the mean over processes of the sum over micro-batches.
 
     For hosts that divide the loss of a micro-batch by the number of them (Hugging Face's Trainer).
     """
-    return total(parts) / len(parts)
+    return total(sums) / len(sums)
 
 
 REDUCTIONS: dict[str, Reduction] = {"mean": mean, "sum": total, "mean_of_sums": mean_of_sums}
 """What `reduce` may be called."""
 
 
-def reduction(reduce: str | Reduction) -> Reduction:
+def reduction_of(reduce: str | Reduction) -> Reduction:
     """Return a reduction by its name, or the callable itself.
 
     Raises:
@@ -66,6 +66,12 @@ def reduction(reduce: str | Reduction) -> Reduction:
     if reduce not in REDUCTIONS:
         raise ValueError(
             f"reduce: expected one of {', '.join(REDUCTIONS)} or a callable that turns a list of "
-            f"Part into a number, got {reduce!r}"
+            f"LossSum into a number, got {reduce!r}"
         )
     return REDUCTIONS[reduce]
+
+
+def reduced(sums: Sequence[LossSum], reduce: Reduction) -> float | None:
+    """Return the loss of an update from the sums of all processes; `None` if all are empty."""
+    present = [each for each in sums if each.batches and each.weight]
+    return float(reduce(present)) if present else None

@@ -15,9 +15,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from autowarmup.integrations.accelerate import unwrapped
 from autowarmup.integrations.tracking import metrics
-from autowarmup.integrations.waiting import WaitingWarmup
 from autowarmup.scheduler import AdaptiveWarmup
 
 if TYPE_CHECKING:
@@ -52,10 +50,10 @@ class AdaptiveWarmupMixin(_Base):
         self._update_seen = -1
         given = self.lr_scheduler
         if given is None:
-            inner = unwrapped(cast(Optimizer, optimizer or self.optimizer))
+            inner = cast(Optimizer, optimizer or self.optimizer)
             given = AdaptiveWarmup(inner, num_training_steps, **self.warmup_options)
             self.lr_scheduler, self._created_lr_scheduler = given, True
-        if not isinstance(given, AdaptiveWarmup) or isinstance(given, WaitingWarmup):
+        if not isinstance(given, AdaptiveWarmup):
             raise ValueError(
                 "AdaptiveWarmupMixin feeds an AdaptiveWarmup: expected "
                 "optimizers=(optimizer, AdaptiveWarmup(...)) or (optimizer, None), "
@@ -87,7 +85,7 @@ class AdaptiveWarmupMixin(_Base):
 
 
 class AdaptiveWarmupCallback(TrainerCallback):
-    """Feeds the scheduler from the log: `Trainer(optimizers=(optimizer, LoggedWarmup(...)), ...)`.
+    """Feeds the scheduler of `Trainer(optimizers=(optimizer, AdaptiveWarmup(...)))` from the log.
 
     Needs `logging_steps=1` and `logging_nan_inf_filter=False`; a host read of the loss per step is
     the price. The logged loss is the mean over micro-batches and processes already.
@@ -99,14 +97,14 @@ class AdaptiveWarmupCallback(TrainerCallback):
         """Check what the callback depends on, before the first step.
 
         Raises:
-            ValueError: the scheduler is not a `LoggedWarmup`, or the log would not show the loss of
-                every step.
+            ValueError: no `AdaptiveWarmup`, or the log would not show the loss of every
+                step.
         """
         scheduler = kwargs.get("lr_scheduler")
-        if not isinstance(scheduler, LoggedWarmup):
+        if not isinstance(scheduler, AdaptiveWarmup):
             raise ValueError(
-                "AdaptiveWarmupCallback feeds a LoggedWarmup: expected "
-                f"optimizers=(optimizer, LoggedWarmup(...)), got {type(scheduler).__name__}"
+                "AdaptiveWarmupCallback feeds an AdaptiveWarmup: expected "
+                f"optimizers=(optimizer, AdaptiveWarmup(...)), got {type(scheduler).__name__}"
             )
         strategy = getattr(args.logging_strategy, "value", args.logging_strategy)
         if strategy != "steps" or state.logging_steps != 1:
@@ -120,6 +118,7 @@ class AdaptiveWarmupCallback(TrainerCallback):
                 "AdaptiveWarmupCallback must see losses that are not finite: expected "
                 "logging_nan_inf_filter=False, got True, which logs them as 0"
             )
+        scheduler.defer(agreed=True)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -138,16 +137,3 @@ class AdaptiveWarmupCallback(TrainerCallback):
         """Step the scheduler with the logged loss; logs of evaluations have none."""
         if logs is not None and "loss" in logs:
             kwargs["lr_scheduler"].step(logs["loss"])
-
-
-class LoggedWarmup(WaitingWarmup):
-    """The scheduler of `AdaptiveWarmupCallback`: it waits for the loss that the Trainer logs.
-
-    Args:
-        optimizer: one optimizer or a list of them.
-        total_steps: optimizer steps of the whole run.
-        options: those of `AdaptiveWarmup`, save `process_group`: the log holds one loss for all.
-    """
-
-    def __init__(self, optimizer: Any, total_steps: int, **options: Any) -> None:
-        super().__init__(optimizer, total_steps, **{"lag": 0, **options, "process_group": False})

@@ -8,23 +8,17 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from autowarmup.integrations.tracking import metrics
-from autowarmup.integrations.waiting import WaitingWarmup
-
-
-class LightningWarmup(WaitingWarmup):
-    """The scheduler to return from `configure_optimizers`, with any `interval`.
-
-    `self.trainer.estimated_stepping_batches` is its `total_steps`. Lightning calls its `step()`
-    before the loss is known, and nothing happens then; `AdaptiveWarmupCallback` moves it.
-    """
+from autowarmup.scheduler import AdaptiveWarmup
 
 
 class AdaptiveWarmupCallback(Callback):
-    """Feeds every `LightningWarmup` of the module; `Trainer(callbacks=[AdaptiveWarmupCallback()])`.
+    """Feeds every `AdaptiveWarmup` of the module; `Trainer(callbacks=[AdaptiveWarmupCallback()])`.
 
     For automatic optimization, where Lightning allows one optimizer: Muon beside AdamW has to be
-    one object (`autowarmup.Muon` is). With manual optimization use `AdaptiveWarmup` and call
-    `scheduler.step(loss)` after the optimizer.
+    one object (`autowarmup.Muon` is). `self.trainer.estimated_stepping_batches` is the scheduler's
+    `total_steps`; any `interval` will do. Lightning calls `scheduler.step()` before the loss is
+    known: those calls do nothing, the callback moves the rate. With manual optimization there is
+    no need of it: call `scheduler.step(loss)` after the optimizer.
 
     Args:
         log: also log rate, phase and gap with `log_dict`, for every logger of the Trainer.
@@ -38,19 +32,22 @@ class AdaptiveWarmupCallback(Callback):
         """Check that there is something to feed and a way to.
 
         Raises:
-            ValueError: no `LightningWarmup` among the schedulers, or manual optimization.
+            ValueError: no `AdaptiveWarmup` among the schedulers, or manual optimization.
         """
         if not pl_module.automatic_optimization:
             raise ValueError(
                 "AdaptiveWarmupCallback feeds in automatic optimization: expected "
                 "automatic_optimization=True, got False; there, call scheduler.step(loss) yourself"
             )
-        if not _schedulers(trainer):
+        schedulers = _schedulers(trainer)
+        if not schedulers:
             got = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
             raise ValueError(
-                "AdaptiveWarmupCallback feeds a LightningWarmup: expected one among the schedulers "
+                "AdaptiveWarmupCallback feeds an AdaptiveWarmup: expected one among the schedulers "
                 f"that configure_optimizers returns, got {', '.join(got) or 'no scheduler'}"
             )
+        for scheduler in schedulers:
+            scheduler.defer()
         self._steps = trainer.global_step
 
     def on_train_batch_end(
@@ -76,6 +73,6 @@ class AdaptiveWarmupCallback(Callback):
             pl_module.log_dict(metrics(schedulers[0]), on_step=True, on_epoch=False)
 
 
-def _schedulers(trainer: Trainer) -> list[LightningWarmup]:
+def _schedulers(trainer: Trainer) -> list[AdaptiveWarmup]:
     found = [config.scheduler for config in trainer.lr_scheduler_configs]
-    return [each for each in found if isinstance(each, LightningWarmup)]
+    return [each for each in found if isinstance(each, AdaptiveWarmup)]

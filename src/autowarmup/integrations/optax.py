@@ -18,39 +18,52 @@ import optax
 from jax import Array
 from jax.core import Tracer
 
-from autowarmup.integrations.jax import TracedRule, traced
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.registry import DEFAULT_RULE
+from autowarmup.integrations.jax import traced
+from autowarmup.integrations.jax.base import STATUSES
+from autowarmup.integrations.jax.state import Progress, advanced, begin
+from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.status import Status
-
-PHASES = ("warmup", "decay", "done")
-EVENTS = (None, Status.NO_LOSS, Status.NON_FINITE, Status.BELOW_BOUND)
+from autowarmup.saved import refuse_renamed
 
 
 class WarmupState(NamedTuple):
-    """Where the warm-up stands between two updates: scalars on the device, plus the rule's own.
+    """Where the warm-up stands between two updates: scalars on the device.
 
     Attributes:
-        step: number of updates taken, int32.
-        factor: share of the peak rate that the next update uses, float.
-        phase: index into ("warmup", "decay", "done"), int32.
-        gap: smoothed loss minus the lower bound; NaN where there is none.
-        event: index into `EVENTS`, what was to be said about the last loss, int32.
-        carry: what the rule remembers.
+        progress: of the rule: `step`, `factor`, `phase`, `status`, the smoothed gap and more.
         total: sum of the losses of the micro-batches so far.
-        told: number of them, int32.
+        given: number of them, int32.
         micro: number of micro-batches so far, int32.
     """
 
-    step: Array
-    factor: Array
-    phase: Array
-    gap: Array
-    event: Array
-    carry: Any
+    progress: Progress
     total: Array
-    told: Array
+    given: Array
     micro: Array
+
+    @property
+    def step(self) -> Array:
+        """Number of updates taken, int32."""
+        return self.progress.step
+
+    @property
+    def factor(self) -> Array:
+        """Share of the peak rate that the next update uses, float."""
+        return self.progress.factor
+
+    @property
+    def phase(self) -> Array:
+        """Index into `autowarmup.rules.PHASES`, int32."""
+        return self.progress.phase
+
+    @property
+    def gap(self) -> Array:
+        """Smoothed loss minus the lower bound; NaN before the first finite loss."""
+        return self.progress.smoothing.gap
+
+
+_OPTIONS = ("decay", "final_fraction", "lower_bound")
 
 
 class AdaptiveWarmupSchedule:
@@ -62,13 +75,13 @@ class AdaptiveWarmupSchedule:
     Args:
         lr: the peak rate; 1 gives the share of it.
         total_steps: updates of the whole run.
-        peak: a warm-up rule, one of `jnp_rules.SUPPORTED`, or a number in (0, 1).
-        div: for the rules of the gap, peak rate over first rate. There is no `calibrate` here.
+        rule: a name or a rule with its settings, as in `AdaptiveWarmup`; one that
+            `autowarmup.integrations.jax.traced` knows. There is no `calibrate` here.
         every: micro-batches per update, whose losses are averaged. `optax.MultiSteps` shows what
             it wraps the last one only; chain this after it, with its `every_k_schedule`.
         dtype: of the state.
-        options: `decay`, `final_fraction`, `lower_bound`, `max_fraction`, `smoothing`, `beta` as in
-            `autowarmup.rules.ScheduleConfig`.
+        beta: slowest memory of the optimizer (b2 of Adam), for the rule "untuned".
+        options: `decay`, `final_fraction`, `lower_bound` as in `AdaptiveWarmup`.
 
     Raises:
         ValueError: an argument out of its range, or a rule that cannot be traced; at the first
@@ -88,22 +101,26 @@ class AdaptiveWarmupSchedule:
         lr: float,
         total_steps: int,
         *,
-        peak: str | float = DEFAULT_RULE,
+        rule: str | Rule[Any] = DEFAULT_RULE,
         every: int = 1,
         dtype: Any = jnp.float32,
+        beta: float = 0.999,
         **options: Any,
     ) -> None:
+        refuse_renamed({k: v for k, v in options.items() if k not in _OPTIONS})
         if not every >= 1:
             raise ValueError(f"expected every >= 1 micro-batches per update, got {every}")
         self.lr, self.every, self.dtype = lr, int(every), dtype
-        self.config = ScheduleConfig(total_steps, **options)
-        self.rule: TracedRule = traced(peak, self.config, dtype)
+        self.run = Run(total_steps, beta=beta, **options)
+        self.rule = rule_of(rule)
+        self._traced = traced(self.rule, self.run, dtype)
 
     def init(self) -> WarmupState:
         """Return the state before the first update."""
         zero = jnp.asarray(0, jnp.int32)
-        carry, nothing = self.rule.init(), jnp.asarray(0.0, self.dtype)
-        return self._state(carry, zero, zero, nothing, zero, zero)
+        return WarmupState(
+            begin(self._traced, self.dtype), jnp.asarray(0.0, self.dtype), zero, zero
+        )
 
     def __call__(self, state: WarmupState, **extra: Any) -> Array:
         """Return the rate of the next update, a scalar; changes nothing."""
@@ -125,34 +142,20 @@ class AdaptiveWarmupSchedule:
             self._check(state, value)
         if self.every == 1:
             loss = jnp.asarray(jnp.nan, self.dtype) if value is None else value
-            told = jnp.asarray(value is not None)
-            return self._advanced(state, loss, told)
-        given = state.told + int(value is not None)
+            return self._advanced(state, loss, jnp.asarray(value is not None))
+        given = state.given + int(value is not None)
         total = state.total if value is None else state.total + value.astype(self.dtype)
         micro = state.micro + 1
-        waiting = state._replace(total=total, told=given, micro=micro)
+        waiting = state._replace(total=total, given=given, micro=micro)
         loss = jnp.where(given > 0, total / jnp.maximum(given, 1), jnp.nan)
         moved = self._advanced(state, loss.astype(self.dtype), given > 0)
         full = micro >= self.every
         return jax.tree.map(lambda a, b: jnp.where(full, a, b), moved, waiting)
 
-    def _advanced(self, state: WarmupState, loss: Array, told: Array) -> WarmupState:
-        event = jnp.where(loss < self.config.lower_bound, 3, 0)
-        event = jnp.where(jnp.isfinite(loss), event, 2)
-        event = jnp.where(told, event, jnp.where(state.phase == 0, 1, 0)).astype(jnp.int32)
-        zero = jnp.zeros_like(state.step)
-        carry = self.rule.advance(state.carry, state.step, loss)
-        return self._state(carry, state.step + 1, event, jnp.zeros_like(state.total), zero, zero)
-
-    def _state(
-        self, carry: Any, step: Array, event: Array, total: Array, given: Array, micro: Array
-    ) -> WarmupState:
-        last = jnp.minimum(step, self.config.total_steps - 1)
-        over = step >= self.config.total_steps
-        phase = jnp.where(over, 2, self.rule.end(carry, step) >= 0).astype(jnp.int32)
-        factor = self.rule.factor(carry, last).astype(self.dtype)
-        gap = self.rule.gap(carry).astype(self.dtype)
-        return WarmupState(step, factor, phase, gap, event, carry, total, given, micro)
+    def _advanced(self, state: WarmupState, loss: Array, given: Array) -> WarmupState:
+        progress = advanced(self._traced, self.run, state.progress, loss, given, self.dtype)
+        zero = jnp.zeros_like(state.micro)
+        return WarmupState(progress, jnp.zeros_like(state.total), zero, zero)
 
     def _check(self, state: WarmupState, value: Array) -> None:
         """Refuse a scalar that is none, and outside jit a first loss under the bound."""
@@ -160,8 +163,13 @@ class AdaptiveWarmupSchedule:
             raise ValueError(f"expected a scalar value, got an array of shape {value.shape}")
         if isinstance(value, Tracer) or isinstance(state.step, Tracer):
             return
-        bound = self.config.lower_bound
-        if int(state.step) == 0 and jnp.isfinite(value) and float(value) <= bound:
+        bound = self.run.lower_bound
+        if (
+            self.rule.reads_loss
+            and jnp.isnan(state.gap)
+            and jnp.isfinite(value)
+            and float(value) <= bound
+        ):
             raise ValueError(
                 "the lower bound must lie below the first loss: "
                 f"expected lower_bound < {float(value):g}, got {bound:g}"
@@ -169,7 +177,7 @@ class AdaptiveWarmupSchedule:
 
 
 def scale_by_adaptive_warmup(
-    total_steps: int, *, peak: str | float = DEFAULT_RULE, **options: Any
+    total_steps: int, *, rule: str | Rule[Any] = DEFAULT_RULE, **options: Any
 ) -> optax.GradientTransformationExtraArgs:
     """Return the warm-up as a transformation to chain after an optimizer with its peak rate.
 
@@ -178,17 +186,17 @@ def scale_by_adaptive_warmup(
 
     Args:
         total_steps: updates of the whole run.
-        peak: the warm-up rule.
+        rule: a name or a rule with its settings.
         options: those of `AdaptiveWarmupSchedule`.
 
     Example:
-        >>> tx = optax.chain(optax.sgd(1.0), scale_by_adaptive_warmup(100, peak=0.5, div=10.0))
+        >>> tx = optax.chain(optax.sgd(1.0), scale_by_adaptive_warmup(100, rule="flat(div=10)"))
         >>> params = {"w": jnp.ones(2)}
         >>> updates, state = tx.update(params, tx.init(params), params, value=4.0)
         >>> [round(float(u), 6) for u in updates["w"]]
         [-0.1, -0.1]
     """
-    schedule = AdaptiveWarmupSchedule(1.0, total_steps, peak=peak, **options)
+    schedule = AdaptiveWarmupSchedule(1.0, total_steps, rule=rule, **options)
 
     def init(params: optax.Params) -> WarmupState:
         return schedule.init()
@@ -226,7 +234,7 @@ def report(opt_state: Any, lr: float = 1.0, *, prefix: str = "warmup/") -> dict[
         ValueError: no warm-up inside.
 
     Example:
-        >>> state = scale_by_adaptive_warmup(100, peak=0.5, div=10.0).init({})
+        >>> state = scale_by_adaptive_warmup(100, rule="flat(div=10)").init({})
         >>> report(state)["warmup/phase"]
         0.0
     """
@@ -249,7 +257,4 @@ def status(opt_state: Any) -> Status:
     found = warmup_states(opt_state)
     if not found:
         raise ValueError("expected the state of an optimizer with an adaptive warm-up, got another")
-    phase, event = PHASES[int(found[0].phase)], EVENTS[int(found[0].event)]
-    if phase == "done":
-        return Status.DONE
-    return event or (Status.WARMING if phase == "warmup" else Status.DECAYING)
+    return STATUSES[int(found[0].progress.status)]

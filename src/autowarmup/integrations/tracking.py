@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from autowarmup.rules.watched import WatchedState
-
-PHASES = ("warmup", "decay", "done")
-"""A tracker draws numbers: a phase is its index here."""
+from autowarmup.rules.state import PHASES
 
 
 class Schedule(Protocol):
@@ -22,6 +19,8 @@ class Schedule(Protocol):
     def phase(self) -> str: ...  # noqa: D102 - as in AdaptiveWarmup
     @property
     def factor(self) -> float: ...  # noqa: D102
+    @property
+    def gap(self) -> float | None: ...  # noqa: D102
     @property
     def state(self) -> Any: ...  # noqa: D102
     def get_last_lr(self) -> list[Any]: ...  # noqa: D102
@@ -42,35 +41,20 @@ def metrics(
         >>> import torch
         >>> from autowarmup import AdaptiveWarmup
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.5)
-        >>> metrics(AdaptiveWarmup(optimizer, 100, peak="flat"))
+        >>> metrics(AdaptiveWarmup(optimizer, 100, rule="flat"))
         {'warmup/phase': 0.0, 'warmup/factor': 0.01, 'warmup/lr': 0.005}
     """
     values = {"phase": float(PHASES.index(schedule.phase)), "factor": float(schedule.factor)}
     if rates:
         for index, rate in enumerate(schedule.get_last_lr()):
             values["lr" if index == 0 else f"lr_{index}"] = float(rate)
-    gap = gap_of(schedule.state)
-    if gap is not None:
-        values["gap"] = gap
+    if schedule.gap is not None:
+        values["gap"] = float(schedule.gap)
     if observer is not None:
         ratios = [p.trust_ratio for p in observer.trace if p.trust_ratio is not None]
         if ratios:
             values["trust_ratio"] = float(ratios[-1])
     return {prefix + name: value for name, value in values.items()}
-
-
-def gap_of(state: Any) -> float | None:
-    """Return the smoothed gap of a rule's state, `None` if it has seen no loss or keeps none.
-
-    The watched ramp keeps means over a tenth of its window: the one under way, or the last.
-    """
-    gap = getattr(state, "gap", None)
-    if gap is None and isinstance(state, WatchedState):
-        if state.count:
-            gap = state.total / state.count
-        elif state.means:
-            gap = state.means[-1]
-    return None if gap is None else float(gap)
 
 
 class Tracker:

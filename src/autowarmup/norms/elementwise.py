@@ -4,6 +4,7 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from autowarmup.norms.norm import Norm, vector_norms
+from autowarmup.norms.sharded import is_sharded, sum_over_shards
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class LInf(Norm):
     """
 
     name = "linf"
+    entrywise = True
 
     def norm(self, x: Tensor) -> Tensor:
         """Return max |x_i|."""
@@ -38,6 +41,10 @@ class LInf(Norm):
     def lmo(self, g: Tensor) -> Tensor:
         """Return sign(g), entry by entry."""
         return g.sign()
+
+    def kappa(self, shape: Sequence[int]) -> float:
+        """Return the number of entries: all of one size."""
+        return float(math.prod(shape))
 
     def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return sum |x_i| of each block in one grouped call."""
@@ -66,27 +73,37 @@ class Frobenius(Norm):
         """Return the square root of the sum of squares."""
         return vector_norms([x])[0].to(x.dtype)
 
-    def dual(self, x: Tensor) -> Tensor:
-        """Return the same as `norm`."""
-        return vector_norms([x])[0].to(x.dtype)
+    dual = norm
 
     def lmo(self, g: Tensor) -> Tensor:
         """Return g / ||g||, and 0 for g = 0."""
         return self.lmo_many([g])[0]
 
+    def kappa(self, shape: Sequence[int]) -> float:
+        """Return 1: the norm is its own dual."""
+        return 1.0
+
     def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the norm of each block in one grouped call."""
         return vector_norms(blocks)
 
-    def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the same as `norm_many`."""
-        return self.norm_many(blocks)
+    dual_many = norm_many
 
     def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
         """Return the blocks, each divided by its own norm, in grouped calls."""
         if not blocks:
             return []
-        norms = torch._foreach_norm(list(blocks))
-        # The floor keeps a zero block at zero, and one whose squares underflow from blowing up.
-        torch._foreach_clamp_min_(norms, torch.finfo(blocks[0].dtype).tiny ** 0.5)
-        return list(torch._foreach_div(list(blocks), list(norms)))
+        return _divided(blocks, torch.stack(torch._foreach_norm(list(blocks))))
+
+    def lmo_of_shards(self, shards: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
+        """Return the shards, each divided by the norm of its whole block."""
+        if not any(is_sharded(p) for p in params):
+            return self.lmo_many(shards)
+        squares = torch.stack(torch._foreach_norm(list(shards))).double().square()
+        return _divided(shards, sum_over_shards(squares, params).sqrt().to(shards[0].dtype))
+
+
+def _divided(blocks: Sequence[Tensor], norms: Tensor) -> list[Tensor]:
+    # The floor keeps a zero block at zero, and one whose squares underflow from blowing up.
+    norms = norms.clamp_min(torch.finfo(blocks[0].dtype).tiny ** 0.5)
+    return list(torch._foreach_div(list(blocks), list(norms.unbind())))

@@ -2,15 +2,14 @@
 
 The nuclear norm is the sum of the square roots of the eigenvalues of G = X X^T, the smaller Gram
 matrix. Squaring costs digits: where rounding moves the eigenvalues of G by d, singular values below
-sqrt(d) drown. In float64 that is harmless (d about 1e-16 of the largest eigenvalue). In float32,
-which is twice as fast and used for large matrices, the largest singular values are taken out first:
+sqrt(d) drown. In float64 that is harmless. In float32, which is twice as fast and used for large
+matrices, the largest singular values are taken out first:
 
     X = Q B + R,   Q orthonormal, about the first left singular vectors,   B = Q^T X.
 
-Gradients of a network need this: their singular values fall by 4 to 8 decades and R is 10 to 100
-times smaller than X, so that the noise in R R^T is as much smaller. With V the right singular
-vectors of B and K = R V, the matrix X is [[S, 0], [K, R - K V^T]] in orthonormal bases, and to
-second order in K
+The singular values of gradients fall by 4 to 8 decades: R is 10 to 100 times smaller than X, and so
+is the noise in R R^T. With V the right singular vectors of B and K = R V, the matrix X is
+[[S, 0], [K, R - K V^T]] in orthonormal bases, and to second order in K
 
     nuc(X) = nuc(B) + nuc(R - K V^T) + sum_i |K_i|^2 / (2 (s_i + t_i)),
 
@@ -81,7 +80,7 @@ def gram_matrix(x: Tensor) -> Tensor:
 
 
 def is_long(x: Tensor) -> bool:
-    """Say whether reading a wide matrix costs more than working with its Gram matrix."""
+    """Whether reading a wide matrix costs more than working with its Gram matrix."""
     return x.shape[-1] > _LONG * x.shape[-2]
 
 

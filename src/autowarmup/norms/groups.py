@@ -7,7 +7,7 @@ matrix go to AdamW.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -19,14 +19,14 @@ ModelOrParameters = nn.Module | Iterable[tuple[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Site:
-    """One parameter and what its place in the model says about it.
+class ParameterRole:
+    """A parameter and its place in the model.
 
     Attributes:
         name: its dotted name; the first one where a tied parameter has several.
         parameter: the parameter itself.
-        embedding: it is the weight of an embedding (also where a head is tied to it).
-        head: it belongs to the output head.
+        embedding: whether it is the weight of an embedding (also where a head is tied to it).
+        head: whether it belongs to the output head.
     """
 
     name: str
@@ -35,26 +35,16 @@ class Site:
     head: bool
 
 
-Rule = Callable[[Site], bool]
-
-
-def is_hidden_matrix(site: Site) -> bool:
-    """Say whether this is a 2-D parameter that is neither an embedding nor in the head."""
-    return site.parameter.ndim == 2 and not site.embedding and not site.head
-
-
-def is_other(site: Site) -> bool:
-    """Say whether this is anything but a hidden matrix: 1-D, a convolution, embedding, head."""
-    return not is_hidden_matrix(site)
-
-
-HYBRID: Mapping[str, Rule] = {"spectral": is_hidden_matrix, "adamw": is_other}
+def is_hidden_matrix(role: ParameterRole) -> bool:
+    """Whether this is a 2-D parameter that is neither an embedding nor in the head."""
+    return role.parameter.ndim == 2 and not role.embedding and not role.head
 
 
 def assign(
-    model_or_named_parameters: ModelOrParameters, rules: Mapping[str, Rule] = HYBRID
+    model_or_named_parameters: ModelOrParameters,
+    spectral: Callable[[ParameterRole], bool] = is_hidden_matrix,
 ) -> dict[str, list[tuple[str, Tensor]]]:
-    """Return for each norm in `rules` its (name, parameter) pairs, in the model's order.
+    """Return the (name, parameter) pairs for "spectral" and for "adamw", in the model's order.
 
     Frozen parameters (`requires_grad` false) are left out; a tied parameter counts once. With a
     module, embeddings are found by type and the head by name: the last `nn.Linear` outside numbered
@@ -63,10 +53,10 @@ def assign(
 
     Args:
         model_or_named_parameters: a module, or (name, parameter) pairs.
-        rules: norm name -> does this parameter belong to it? Each parameter needs exactly one yes.
+        spectral: whether a parameter goes to the spectral norm; it has to be 2-D.
 
     Raises:
-        ValueError: a parameter that no rule or several rules claim, or no parameters at all.
+        ValueError: no parameters at all, or two of one name.
 
     Example:
         >>> model = nn.Sequential()
@@ -78,30 +68,19 @@ def assign(
         (['hidden.weight'], ['embed.weight', 'hidden.bias', 'head.weight'])
     """
     if isinstance(model_or_named_parameters, nn.Module):
-        sites = _sites_of_module(model_or_named_parameters)
+        roles = _roles_in_module(model_or_named_parameters)
     else:
-        sites = _sites_of_names(model_or_named_parameters)
-    sites = [site for site in sites if site.parameter.requires_grad]
-    if not sites:
+        roles = _roles_by_name(model_or_named_parameters)
+    groups: dict[str, list[tuple[str, Tensor]]] = {"spectral": [], "adamw": []}
+    for role in roles:
+        if role.parameter.requires_grad:
+            groups["spectral" if spectral(role) else "adamw"].append((role.name, role.parameter))
+    if not any(groups.values()):
         raise ValueError("expected a model or named parameters to train, got none")
-    groups: dict[str, list[tuple[str, Tensor]]] = {norm: [] for norm in rules}
-    unclaimed, doubly = [], []
-    for site in sites:
-        claims = [norm for norm, rule in rules.items() if rule(site)]
-        if len(claims) == 1:
-            groups[claims[0]].append((site.name, site.parameter))
-        elif claims:
-            doubly.append(f"{site.name} ({', '.join(claims)})")
-        else:
-            unclaimed.append(f"{site.name} {tuple(site.parameter.shape)}")
-    if unclaimed or doubly:
-        got = [f"none for {', '.join(unclaimed)}"] if unclaimed else []
-        got += [f"several for {', '.join(doubly)}"] if doubly else []
-        raise ValueError(f"expected exactly one norm per parameter, got {'; '.join(got)}")
     return groups
 
 
-def _sites_of_module(model: nn.Module) -> list[Site]:
+def _roles_in_module(model: nn.Module) -> list[ParameterRole]:
     embeddings: set[int] = set()
     head: nn.Linear | None = None
     for name, module in model.named_modules():
@@ -111,14 +90,14 @@ def _sites_of_module(model: nn.Module) -> list[Site]:
             head = module
     in_head = {id(p) for p in head.parameters()} if head is not None else set()
     return [
-        Site(name, parameter, id(parameter) in embeddings, id(parameter) in in_head)
+        ParameterRole(name, parameter, id(parameter) in embeddings, id(parameter) in in_head)
         for name, parameter in model.named_parameters()
     ]
 
 
-def _sites_of_names(named_parameters: Iterable[tuple[str, Tensor]]) -> list[Site]:
+def _roles_by_name(named_parameters: Iterable[tuple[str, Tensor]]) -> list[ParameterRole]:
     names: dict[str, Tensor] = {}
-    sites: dict[int, Site] = {}
+    roles: dict[int, ParameterRole] = {}
     for pair in named_parameters:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
             got = type(pair).__name__
@@ -126,14 +105,14 @@ def _sites_of_names(named_parameters: Iterable[tuple[str, Tensor]]) -> list[Site
         name, parameter = pair
         if names.setdefault(name, parameter) is not parameter:
             raise ValueError(f"expected one parameter per name, got two named {name!r}")
-        seen = sites.get(id(parameter))
-        sites[id(parameter)] = Site(
-            seen.name if seen else name,
+        tied = roles.get(id(parameter)) or ParameterRole(name, parameter, False, False)
+        roles[id(parameter)] = ParameterRole(
+            tied.name,
             parameter,
-            _is_embedding_name(name) or (seen is not None and seen.embedding),
-            _is_head_name(name.rpartition(".")[0]) or (seen is not None and seen.head),
+            tied.embedding or _is_embedding_name(name),
+            tied.head or _is_head_name(name.rpartition(".")[0]),
         )
-    return list(sites.values())
+    return list(roles.values())
 
 
 def _is_head_name(module_name: str) -> bool:

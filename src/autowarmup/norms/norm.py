@@ -1,17 +1,14 @@
-"""The contract of a norm: its value, its dual, the move it allows, and how far the two may differ.
+"""What a norm is: its value, its dual, the steepest step in its unit ball, and how they share work.
 
-A norm-constrained optimizer moves by `-lr * lmo(m)`, the steepest move inside the unit ball of the
-norm (arXiv 2602.05813, section on norm-constrained optimizers). Over the blocks of a model (one
-block per parameter) the norm is the maximum over blocks, so its dual is the sum over blocks and the
-lmo acts block by block. Plain SGD moves along the gradient itself; its norm is the Euclidean one
-over all blocks together.
+A norm-constrained optimizer moves by `-lr * lmo(m)`, the steepest step inside the unit ball of the
+norm (arXiv 2602.05813, section on norm-constrained optimizers), block by block; a block is one
+parameter. docs/add-a-norm.md shows how to write a norm of one's own.
 """
 
 # torch has its grouped ("foreach") operations under private names only.
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import reduce
@@ -20,17 +17,30 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autowarmup.rules.gap_law.peak import kappa
+from autowarmup.norms.sharded import is_sharded, own_shards, whole_blocks
+
+# torch adds a float32 tensor up in 16 to 64 running sums, which stop taking in small terms where
+# they have grown large: measured for a Gaussian 50304 x 768, -10 % (1-norm) and -0.3 % (2-norm).
+# In pieces of this many entries it is 3e-7 and 1e-7, for 1.4 times the time of the 2-norm.
+_PIECE = 65536
 
 
 class Norm(ABC):
-    """A norm on one block (one parameter of any shape the norm accepts).
+    """A norm on one block; a subclass is a frozen dataclass whose fields are its settings.
 
-    Every subclass keeps, for all blocks x, y and g: |<x, y>| <= norm(x) * dual(y),
-    <g, lmo(g)> = dual(g), norm(lmo(g)) <= 1, and lmo(0) = 0.
+    For all blocks x, y and g of one shape: |<x, y>| <= norm(x) * dual(y), <g, lmo(g)> = dual(g),
+    norm(lmo(g)) <= 1, and lmo(0) = 0.
+
+    Attributes:
+        name: what parameter groups, saved states and measurements call it.
+        matrices_only: whether a block has to be 2-D; otherwise it may have any shape.
+        entrywise: whether an entry of the lmo depends on that entry of the gradient alone. Then a
+            shard of a parameter, or a piece of it, is treated without the rest.
     """
 
     name: ClassVar[str]
+    matrices_only: ClassVar[bool] = False
+    entrywise: ClassVar[bool] = False
 
     @abstractmethod
     def norm(self, x: Tensor) -> Tensor:
@@ -44,27 +54,40 @@ class Norm(ABC):
     def lmo(self, g: Tensor) -> Tensor:
         """Return a maximiser of <g, v> over norm(v) <= 1, of g's shape and dtype; 0 for g = 0."""
 
+    @abstractmethod
     def kappa(self, shape: Sequence[int]) -> float:
-        """Return sup dual(v) / norm(v) over the blocks of this 2-D shape, as `core.peak` has it."""
-        return kappa(self.name, [shape])
-
-    def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Return the lmo of each block; norms that can do many at once override this."""
-        return [self.lmo(block) for block in blocks]
+        """Return sup dual(v) / norm(v) over the blocks of a 2-D shape (arXiv 2602.05813)."""
 
     def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the norm of each block, shape (len(blocks),); some norms do many at once."""
+        """Return the norm of each block, shape (len(blocks),), in float32 at least."""
         return stack_scalars([self.norm(block) for block in blocks])
 
     def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the dual norm of each block, shape (len(blocks),)."""
+        """Return the dual norm of each block, shape (len(blocks),), in float32 at least."""
         return stack_scalars([self.dual(block) for block in blocks])
 
+    def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the lmo of each block; a norm that can do many at once overrides this."""
+        return [self.lmo(block) for block in blocks]
 
-# torch adds a float32 tensor up in 16 to 64 running sums, which stop taking in small terms where
-# they have grown large: measured for a Gaussian 50304 x 768, -10 % (1-norm) and -0.3 % (2-norm).
-# In pieces of this many entries it is 3e-7 and 1e-7, for 1.4 times the time of the 2-norm.
-_PIECE = 65536
+    def batches(self, blocks: Sequence[Tensor]) -> list[list[int]]:
+        """Return the indices of the blocks that an optimizer should hand to `lmo_many` together."""
+        return [list(range(len(blocks)))]
+
+    def lmo_of_shards(self, shards: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
+        """Return this process's shards of the lmo of each whole block.
+
+        Unless the norm is entrywise the directions are gathered and every process computes the same
+        lmo of the whole block; a norm that needs less overrides this. Collective: every process of
+        the mesh calls it for the same blocks.
+
+        Args:
+            shards: the local part of each direction.
+            params: the parameters, which know how the blocks are laid out; plain ones are whole.
+        """
+        if self.entrywise or not any(is_sharded(p) for p in params):
+            return self.lmo_many(shards)
+        return own_shards(self.lmo_many(whole_blocks(shards, params)), params)
 
 
 def stack_scalars(scalars: Sequence[Tensor]) -> Tensor:
@@ -91,94 +114,3 @@ def vector_norms(blocks: Sequence[Tensor], order: float = 2.0) -> Tensor:
         return norms
     parts = norms.split([len(part) for part in pieces])
     return torch.stack([torch.linalg.vector_norm(part, order) for part in parts])
-
-
-class MaxOverBlocks:
-    """The product of one norm per block: the maximum of the norms, the sum of the duals.
-
-    Args:
-        norms: the norm of each block, in the order in which the blocks are passed.
-
-    Example:
-        >>> from autowarmup.norms import Frobenius, LInf
-        >>> model = MaxOverBlocks([LInf(), Frobenius()])
-        >>> blocks = [torch.tensor([1.0, -2.0]), torch.tensor([3.0, 4.0])]
-        >>> model.norm(blocks).item(), model.dual(blocks).item()
-        (5.0, 8.0)
-        >>> model.kappa([(3, 4), (3, 4)])
-        13.0
-    """
-
-    def __init__(self, norms: Sequence[Norm]) -> None:
-        self.norms = tuple(norms)
-        if not self.norms:
-            raise ValueError("expected at least one block, got none")
-
-    def norm(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the largest norm among the blocks as a scalar tensor."""
-        return torch.cat([n.norm_many(part) for n, part in self._parts(blocks)]).amax()
-
-    def dual(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the sum of the blocks' dual norms as a scalar tensor."""
-        return torch.cat([n.dual_many(part) for n, part in self._parts(blocks)]).sum()
-
-    def lmo(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Return the lmo of every block."""
-        self._check(blocks)
-        return [n.lmo(x) for n, x in zip(self.norms, blocks, strict=True)]
-
-    def kappa(self, shapes: Sequence[Sequence[int]]) -> float:
-        """Return the sum of the blocks' kappas: each block may reach its own at norm 1."""
-        self._check(shapes)
-        return math.fsum(n.kappa(s) for n, s in zip(self.norms, shapes, strict=True))
-
-    def _parts(self, blocks: Sequence[Tensor]) -> list[tuple[Norm, list[Tensor]]]:
-        """Return each norm with all its blocks: what belongs to equal norms is done together."""
-        self._check(blocks)
-        parts: dict[Norm, list[Tensor]] = {}
-        for norm, block in zip(self.norms, blocks, strict=True):
-            parts.setdefault(norm, []).append(block)
-        return list(parts.items())
-
-    def _check(self, blocks: Sequence[object]) -> None:
-        if len(blocks) != len(self.norms):
-            raise ValueError(f"expected {len(self.norms)} blocks, got {len(blocks)}")
-
-
-class EuclideanOverBlocks:
-    """The Euclidean norm of all blocks as one long vector, its own dual: the norm of SGD.
-
-    Unlike `MaxOverBlocks` of `Frobenius` it weighs the blocks against each other, as the step
-    -lr * gradient does (arXiv 2510.03164 measures smoothness in it).
-
-    Example:
-        >>> blocks = [torch.tensor([1.0, 2.0]), torch.tensor([[2.0, 4.0]])]
-        >>> euclidean = EuclideanOverBlocks()
-        >>> euclidean.norm(blocks).item(), euclidean.dual(blocks).item()
-        (5.0, 5.0)
-        >>> [x.tolist() for x in euclidean.lmo(blocks)]
-        [[0.20000000298023224, 0.4000000059604645], [[0.4000000059604645, 0.800000011920929]]]
-        >>> euclidean.kappa([(3, 4), (3, 4)])
-        1.0
-    """
-
-    def norm(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the square root of the sum of squares of all blocks as a scalar tensor."""
-        if not blocks:
-            raise ValueError("expected at least one block, got none")
-        return torch.linalg.vector_norm(vector_norms(blocks))
-
-    def dual(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the same as `norm`."""
-        return self.norm(blocks)
-
-    def lmo(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Return all blocks divided by their common norm, and zeros where that is 0."""
-        norm = self.norm(blocks)
-        return [x / norm.clamp(min=torch.finfo(norm.dtype).tiny) for x in blocks]
-
-    def kappa(self, shapes: Sequence[Sequence[int]]) -> float:
-        """Return sup dual(v) / norm(v), which is 1 for any blocks."""
-        if not shapes:
-            raise ValueError("expected at least one block, got none")
-        return 1.0

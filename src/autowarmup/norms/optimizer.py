@@ -14,8 +14,8 @@ Parameters may be sharded over processes (FSDP2): see `autowarmup.norms.sharded`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,15 +23,15 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 from torch.optim.optimizer import ParamsT
 
-from autowarmup.norms.elementwise import Frobenius, LInf
+from autowarmup.norms.named import NORMS
 from autowarmup.norms.norm import Norm
 from autowarmup.norms.settings import check_parameters, check_settings
-from autowarmup.norms.sharded import lmo_of_shards, shard_of, shards_of
-from autowarmup.norms.spectral import Spectral, alike
+from autowarmup.norms.sharded import shard_of, shards_of
+from autowarmup.norms.spectral import Spectral
 
-# Sign updates on a CPU go through pieces of this many entries: the pieces of parameter, gradient,
-# momentum and update (4 x 512 KiB in float32) then stay in the second-level cache between the
-# five or six operations, instead of passing through main memory each time.
+# Updates entry by entry on a CPU go through pieces of this many entries: those of parameter,
+# gradient, momentum and update (4 x 512 KiB in float32) then stay in the second-level cache between
+# the five or six operations, instead of passing through main memory each time.
 _PIECE = 131072
 
 Batch = tuple[list[Tensor], list[Tensor], list[Tensor]]
@@ -45,7 +45,8 @@ class LMOOptimizer(Optimizer):
     Args:
         params: parameters, (name, parameter) pairs, or groups of either.
         lr: peak step length in units of the norm (times `scale`); a float or a 1-element tensor.
-        norm: "spectral" (2-D parameters only), "linf", "frobenius", or "adamw".
+        norm: "spectral" (2-D parameters only), "linf", "frobenius", "adamw", or a `Norm` of your
+            own (docs/add-a-norm.md); groups and saved states hold its name.
         momentum: the factor b of the styles below.
         momentum_style: "none" (d = g), "heavy_ball" (m <- b m + g, d = m), "ema" (m <- b m
             + (1 - b) g, d = m), "nesterov" (ema, then d = b m + (1 - b) g, as torch.optim.Muon),
@@ -55,12 +56,12 @@ class LMOOptimizer(Optimizer):
         weight_decay: decoupled, multiplied by lr.
         scale: factor on a spectral update of shape (m, n): "none", "match_rms_adamw"
             (0.2 sqrt(max(m, n)), arXiv 2502.16982), "original" (sqrt(max(1, m / n))).
-        method: how the spectral lmo is computed: "newton_schulz" or "exact" (SVD, slow).
+        method: how the lmo of norm "spectral" is computed: "newton_schulz" or "exact" (SVD, slow).
         ns_steps: iterations of Newton-Schulz.
 
     Raises:
-        ValueError: an argument out of range, a spectral group with a parameter that is not 2-D, a
-            complex parameter or (in `step`) a sparse gradient.
+        ValueError: an argument out of range, two norms of one name, a parameter that is not 2-D
+            under a norm of matrices, a complex parameter or (in `step`) a sparse gradient.
 
     Example:
         >>> x = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
@@ -76,7 +77,7 @@ class LMOOptimizer(Optimizer):
         params: ParamsT,
         lr: float | Tensor = 1e-3,
         *,
-        norm: str = "linf",
+        norm: str | Norm = "linf",
         momentum: float = 0.95,
         momentum_style: str = "ema",
         betas: tuple[float, float] = (0.9, 0.999),
@@ -86,66 +87,76 @@ class LMOOptimizer(Optimizer):
         method: str = "newton_schulz",
         ns_steps: int = 5,
     ) -> None:
+        self.norms: dict[str, Norm] = {}
         defaults = {
-            "lr": lr,
-            "norm": norm,
-            "momentum": momentum,
-            "momentum_style": momentum_style,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "scale": scale,
-            "method": method,
-            "ns_steps": ns_steps,
-        }
+            "lr": lr, "norm": self._name(norm), "momentum": momentum,
+            "momentum_style": momentum_style, "betas": betas, "eps": eps,
+            "weight_decay": weight_decay, "scale": scale, "method": method, "ns_steps": ns_steps,
+        }  # fmt: skip
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its values are checked together with the defaults they fall back to."""
-        check_settings({**self.defaults, **param_group})
-        super().add_param_group(param_group)
+        group = {**self.defaults, **param_group}
+        group["norm"] = self._name(group["norm"])
+        check_settings(group, [*NORMS, *self.norms, "adamw"])
+        super().add_param_group(group)
         try:
-            check_parameters(self.param_groups[-1])
+            check_parameters(group, self.norm_of(group))
         except ValueError:
             self.param_groups.pop()
             raise
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
+    def norm_of(self, group: Mapping[str, Any]) -> Norm | None:
+        """Return the norm that constrains a parameter group, `None` for an AdamW group."""
+        name = group["norm"]
+        if name == "adamw":
+            return None
+        if name == "spectral" and name not in self.norms:
+            return Spectral(group["method"], steps=group["ns_steps"])
+        if name not in self.norms and name not in NORMS:
+            raise ValueError(f"norm: the saved state needs an optimizer with the norm {name!r}")
+        return self.norms.get(name) or NORMS[name]()
 
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
+    def _name(self, norm: str | Norm) -> str:
+        """Return what groups call a norm, and remember the norm itself."""
+        if not isinstance(norm, Norm):
+            return norm
+        kind = {**NORMS, "adamw": None}.get(norm.name, type(norm))  # names of ours are taken
+        if kind is not type(norm) or self.norms.setdefault(norm.name, norm) != norm:
+            raise ValueError(f"norm: expected one norm of the name {norm.name!r}, got two")
+        return norm.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "norms": self.norms}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; return the closure's loss if given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            if not params:
-                continue
-            if group["norm"] == "adamw":
+            norm, params = self.norm_of(group), [p for p in group["params"] if p.grad is not None]
+            if params and norm is None:
                 self._adamw(group, params)
-            else:
-                self._move(group, params)
+            elif params and norm is not None:
+                self._move(group, norm, params)
         return loss
 
-    def _move(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        lr, norm = float(group["lr"]), _norm_of(group)
+    def _move(self, group: dict[str, Any], norm: Norm, params: list[Tensor]) -> None:
+        lr = float(group["lr"])
         for p in params:
             if not self.state[p] and group["momentum_style"] != "none":
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         grads = _gradients(params)
         # Without momentum the third column is never touched: the gradients fill it.
-        buffers = [
-            self.state[p].get("momentum_buffer", g) for p, g in zip(params, grads, strict=True)
-        ]
+        pairs = zip(params, grads, strict=True)
+        buffers = [self.state[p].get("momentum_buffer", g) for p, g in pairs]
         for ps, gs, ms in _batches(norm, params, grads, buffers):
             direction = _direction(group, shards_of(gs), shards_of(ms))
-            updates = lmo_of_shards(norm, direction, ps)
+            updates = norm.lmo_of_shards(direction, ps)
             factor = 1.0 if group["scale"] == "none" else _scale(group["scale"], ps[0])
             mine = shards_of(ps)
             if group["weight_decay"]:
@@ -188,12 +199,6 @@ def _gradients(params: list[Tensor]) -> list[Tensor]:
     return grads
 
 
-def _norm_of(group: dict[str, Any]) -> Norm:
-    if group["norm"] == "spectral":
-        return Spectral(group["method"], steps=group["ns_steps"])
-    return LInf() if group["norm"] == "linf" else Frobenius()
-
-
 def _direction(group: dict[str, Any], grads: list[Tensor], ms: list[Tensor]) -> list[Tensor]:
     """Update the momentum in place and return what the lmo sees (never changed by it)."""
     style, b = group["momentum_style"], group["momentum"]
@@ -217,17 +222,15 @@ def _direction(group: dict[str, Any], grads: list[Tensor], ms: list[Tensor]) -> 
 def _batches(
     norm: Norm, params: list[Tensor], grads: list[Tensor], buffers: list[Tensor]
 ) -> Iterator[Batch]:
-    """Yield what is worth doing together: one shape for spectral, cache-sized pieces for signs."""
+    """Yield what is worth doing together: cache-sized pieces where entries are on their own."""
     columns = (params, grads, buffers)
-    if isinstance(norm, Spectral):
-        for indices in alike(params):
-            ps, gs, ms = ([column[index] for index in indices] for column in columns)
-            yield ps, gs, ms
-    elif isinstance(norm, LInf) and all(p.device.type == "cpu" for p in params):
+    if norm.entrywise and all(p.device.type == "cpu" for p in params):
         for row in zip(*columns, strict=True):
             yield from _pieces(row)
-    else:
-        yield params, grads, buffers
+        return
+    for indices in norm.batches(params):
+        ps, gs, ms = ([column[index] for index in indices] for column in columns)
+        yield ps, gs, ms
 
 
 def _pieces(whole: tuple[Tensor, Tensor, Tensor]) -> Iterable[Batch]:

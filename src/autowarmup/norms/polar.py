@@ -95,9 +95,8 @@ def _two_steps(x: Tensor, a: float, b: float, c: float) -> Tensor:
 
     With G = X X^T and P = b G + c G^2 a step is X <- a X + P X, so that the next Gram matrix is
     G' = (a I + P) G (a I + P): for a long X it is cheaper to get G' from G than from the new X.
-    Rounding can leave G an eigenvalue of about -0.01, which a step multiplies by a^2 = 12 and only
-    a fresh X X^T removes. After one step that is still harmless: it changes P' by about 0.6 beside
-    a = 3.4, in directions that X hardly has. Five steps in a row give singular values over 100.
+    Only one step in two: rounding can leave G an eigenvalue of about -0.01, which a step multiplies
+    by a^2 = 12 and a fresh X X^T removes (five in a row give singular values over 100).
     """
     gram = symmetric_product(x, x.mT)
     p = symmetric_product(gram, gram, gram, b, c)

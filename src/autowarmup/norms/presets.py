@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Tensor
+import torch
 from torch.optim.optimizer import ParamsT
 
-from autowarmup.norms.groups import HYBRID, ModelOrParameters, assign
+from autowarmup.norms.groups import ModelOrParameters, assign
 from autowarmup.norms.optimizer import LMOOptimizer
+
+Rate = float | torch.Tensor
 
 
 class Muon(LMOOptimizer):
@@ -31,8 +31,10 @@ class Muon(LMOOptimizer):
         method: "newton_schulz" or "exact" (SVD, slow).
         ns_steps: iterations of Newton-Schulz.
 
+    Raises:
+        ValueError: as `LMOOptimizer` and `groups.assign`.
+
     Example:
-        >>> import torch
         >>> model = torch.nn.ModuleDict(
         ...     {"embed": torch.nn.Embedding(9, 4), "mix": torch.nn.Linear(4, 4)}
         ... )
@@ -43,9 +45,9 @@ class Muon(LMOOptimizer):
     def __init__(
         self,
         model_or_named_parameters: ModelOrParameters,
-        lr: float | Tensor = 1e-3,
+        lr: Rate = 1e-3,
         *,
-        adamw_lr: float | Tensor | None = None,
+        adamw_lr: Rate | None = None,
         weight_decay: float = 0.1,
         momentum: float = 0.95,
         nesterov: bool = True,
@@ -57,15 +59,11 @@ class Muon(LMOOptimizer):
     ) -> None:
         if adamw_lr is None:
             # Each group owns its rate: a scheduler would write into a shared tensor twice.
-            adamw_lr = lr.clone() if isinstance(lr, Tensor) else lr
+            adamw_lr = lr.clone() if isinstance(lr, torch.Tensor) else lr
         rates = {"spectral": lr, "adamw": adamw_lr}
-        groups: list[dict[str, Any]] = [
-            {"params": named, "norm": norm, "lr": rates[norm]}
-            for norm, named in assign(model_or_named_parameters, HYBRID).items()
-            if named
-        ]
+        groups = assign(model_or_named_parameters)
         super().__init__(
-            groups,
+            [{"params": groups[n], "norm": n, "lr": rates[n]} for n in rates if groups[n]],
             lr,
             momentum=momentum,
             momentum_style="nesterov" if nesterov else "ema",
@@ -82,7 +80,6 @@ class Lion(LMOOptimizer):
     """Lion: the sign of b1 m + (1 - b1) g, then m <- b2 m + (1 - b2) g (arXiv 2302.06675).
 
     Example:
-        >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
         >>> x.grad = torch.tensor([0.3, -7.0])
         >>> Lion([x], lr=0.25, weight_decay=0.0).step()
@@ -93,17 +90,12 @@ class Lion(LMOOptimizer):
     def __init__(
         self,
         params: ParamsT,
-        lr: float | Tensor = 1e-4,
+        lr: Rate = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.1,
     ) -> None:
         super().__init__(
-            params,
-            lr,
-            norm="linf",
-            momentum_style="lion",
-            betas=betas,
-            weight_decay=weight_decay,
+            params, lr, norm="linf", momentum_style="lion", betas=betas, weight_decay=weight_decay
         )
 
 
@@ -111,7 +103,6 @@ class Signum(LMOOptimizer):
     """Signum: the sign of the momentum m <- b m + g (arXiv 1802.04434).
 
     Example:
-        >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
         >>> x.grad = torch.tensor([0.3, -7.0])
         >>> Signum([x], lr=0.25, weight_decay=0.0).step()
@@ -120,11 +111,7 @@ class Signum(LMOOptimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-4,
-        momentum: float = 0.9,
-        weight_decay: float = 0.1,
+        self, params: ParamsT, lr: Rate = 1e-4, momentum: float = 0.9, weight_decay: float = 0.1
     ) -> None:
         super().__init__(
             params,
@@ -137,20 +124,9 @@ class Signum(LMOOptimizer):
 
 
 class SignSGD(LMOOptimizer):
-    """SignSGD: the sign of the gradient, without momentum (arXiv 1802.04434).
+    """SignSGD: the sign of the gradient, without momentum (arXiv 1802.04434)."""
 
-    Example:
-        >>> import torch
-        >>> x = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-        >>> x.grad = torch.tensor([0.3, 0.0])
-        >>> SignSGD([x], lr=0.25, weight_decay=0.0).step()
-        >>> x.tolist()
-        [0.75, 1.0]
-    """
-
-    def __init__(
-        self, params: ParamsT, lr: float | Tensor = 1e-4, weight_decay: float = 0.1
-    ) -> None:
+    def __init__(self, params: ParamsT, lr: Rate = 1e-4, weight_decay: float = 0.1) -> None:
         super().__init__(params, lr, norm="linf", momentum_style="none", weight_decay=weight_decay)
 
 
@@ -160,7 +136,6 @@ class NormalizedSGD(LMOOptimizer):
     A parameter moves by lr in Euclidean length, however large its gradient is.
 
     Example:
-        >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
         >>> x.grad = torch.tensor([3.0, 4.0])
         >>> NormalizedSGD([x], lr=0.25, weight_decay=0.0).step()
@@ -169,11 +144,7 @@ class NormalizedSGD(LMOOptimizer):
     """
 
     def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-2,
-        momentum: float = 0.95,
-        weight_decay: float = 0.1,
+        self, params: ParamsT, lr: Rate = 1e-2, momentum: float = 0.95, weight_decay: float = 0.1
     ) -> None:
         super().__init__(
             params,

@@ -1,7 +1,7 @@
 """Nuclear and spectral norms without a full singular value decomposition, for stacks of matrices.
 
-The fast ways are the eigenvalues of the smaller Gram matrix (`norms/gram.py`), the product with the
-polar factor, and Lanczos; an SVD in float64 stands beside them as the reference.
+The fast ways are the eigenvalues of the smaller Gram matrix (`norms/gram.py`) and Lanczos; an SVD
+in float64 stands beside them as the reference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from autowarmup.norms.gram import FLOAT32_FROM, gram_matrix, is_long, nuclear_gram, same_noise
-from autowarmup.norms.polar import newton_schulz
 
 # Lanczos stops at a residual of this share of the eigenvalue, or after this many steps. Measured
 # error over gradients of a LLaMA of width 768, its Muon steps (whose singular values crowd below
@@ -21,9 +20,6 @@ from autowarmup.norms.polar import newton_schulz
 _RESIDUAL, _STEPS, _CHECK = 1e-3, 64, 16
 # Squares of entries of this size, and sums of them, are in range of float32: no scaling needed.
 _LEAST, _MOST = 1e-12, 1e12
-# (15/8, -10/8, 3/8) is the quintic that settles at 1; 24 steps lift a singular value of 1e-6 of
-# the Frobenius norm to 1.
-_QUINTIC, _POLAR_STEPS = (1.875, -1.25, 0.375), 24
 
 
 def nuclear_norm(x: Tensor, method: str = "gram") -> Tensor:
@@ -33,16 +29,17 @@ def nuclear_norm(x: Tensor, method: str = "gram") -> Tensor:
 
     Args:
         x: shape (..., m, n).
-        method: "gram" (relative error below 5e-4, below 4e-5 for measured gradients), "polar" (the
-            product of x with its polar factor by Newton-Schulz in float32: matrix products only,
-            for GPUs), or "svd" (float64, the reference).
+        method: "gram" (relative error below 5e-4, below 4e-5 for measured gradients) or "svd"
+            (float64, the reference).
+
+    Raises:
+        ValueError: an unknown method, or fewer than two dimensions.
 
     Example:
         >>> nuclear_norm(torch.tensor([[0.0, -2.0, 0.0], [5.0, 0.0, 0.0]])).item()
         7.0
     """
-    functions = {"gram": nuclear_gram, "polar": _nuclear_polar, "svd": _nuclear_svd}
-    return _each(x, functions, method)
+    return _each(x, {"gram": nuclear_gram, "svd": lambda m: _singular_values(m).sum(-1)}, method)
 
 
 def spectral_norm(x: Tensor, method: str = "lanczos") -> Tensor:
@@ -55,11 +52,14 @@ def spectral_norm(x: Tensor, method: str = "lanczos") -> Tensor:
         method: "lanczos" (never above the truth but for rounding, relative error below 1e-3) or
             "svd" (float64, the reference).
 
+    Raises:
+        ValueError: an unknown method, or fewer than two dimensions.
+
     Example:
         >>> spectral_norm(torch.tensor([[0.0, -2.0, 0.0], [5.0, 0.0, 0.0]])).item()
         5.0
     """
-    return _each(x, {"lanczos": _largest_lanczos, "svd": _largest_svd}, method)
+    return _each(x, {"lanczos": _largest, "svd": lambda m: _singular_values(m).amax(-1)}, method)
 
 
 def _each(x: Tensor, functions: dict[str, Callable[[Tensor], Tensor]], method: str) -> Tensor:
@@ -86,20 +86,11 @@ def _each(x: Tensor, functions: dict[str, Callable[[Tensor], Tensor]], method: s
     return torch.where(finite, value, torch.nan).reshape(batch)
 
 
-def _nuclear_svd(x: Tensor) -> Tensor:
-    return torch.linalg.svdvals(x.double()).sum(-1)
+def _singular_values(x: Tensor) -> Tensor:
+    return torch.linalg.svdvals(x.double())
 
 
-def _largest_svd(x: Tensor) -> Tensor:
-    return torch.linalg.svdvals(x.double()).amax(-1)
-
-
-def _nuclear_polar(x: Tensor) -> Tensor:
-    u = newton_schulz(x, steps=_POLAR_STEPS, coefficients=_QUINTIC, dtype=x.dtype)
-    return torch.linalg.vecdot(x.flatten(1).double(), u.flatten(1).double())
-
-
-def _largest_lanczos(x: Tensor) -> Tensor:
+def _largest(x: Tensor) -> Tensor:
     """Return the largest singular value of each matrix of a stack by Lanczos on x x^T."""
     count, m, _ = x.shape
     if m < FLOAT32_FROM:  # all eigenvalues take less: 22 gradients of tiny-cpu 5 ms against 16 ms

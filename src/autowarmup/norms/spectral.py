@@ -36,6 +36,9 @@ class Spectral(Norm):
         eps: as in `newton_schulz`.
         dtype: precision of Newton-Schulz.
 
+    Raises:
+        ValueError: an unknown method; in the methods below, a block that is not 2-D.
+
     Example:
         >>> g = torch.tensor([[0.0, -2.0, 0.0], [5.0, 0.0, 0.0]])
         >>> spectral = Spectral("exact")
@@ -46,6 +49,7 @@ class Spectral(Norm):
     """
 
     name = "spectral"
+    matrices_only = True
 
     method: str = "newton_schulz"
     _: KW_ONLY
@@ -65,13 +69,51 @@ class Spectral(Norm):
         """Return the sum of the singular values of the matrix."""
         return self._sum(_matrix(x)).to(x.dtype)
 
+    def lmo(self, g: Tensor) -> Tensor:
+        """Return the polar factor of the matrix, exact or approximate as `method` says."""
+        return self._polar(_matrix(g)).to(g.dtype)
+
+    def kappa(self, shape: Sequence[int]) -> float:
+        """Return min(m, n): all singular values of one size."""
+        if len(shape) != 2:
+            raise ValueError(f"the spectral norm needs a matrix: expected (m, n), got {shape}")
+        return float(min(shape))
+
     def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the largest singular values; small matrices of one shape share a stacked call."""
-        return _stacked(self._largest, blocks)
+        return stack_scalars(self._stacked(self._largest, [_wide(x) for x in blocks]))
 
     def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the nuclear norms; small matrices of one shape share a stacked call."""
-        return _stacked(self._sum, blocks)
+        return stack_scalars(self._stacked(self._sum, [_wide(x) for x in blocks]))
+
+    def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the polar factors; small matrices of one shape share a stacked call.
+
+        With Newton-Schulz the results have its dtype.
+        """
+        return self._stacked(self._polar, [_matrix(x) for x in blocks])
+
+    def batches(self, blocks: Sequence[Tensor]) -> list[list[int]]:
+        """Return the indices of the matrices that are worth stacking, group by group."""
+        groups: defaultdict[object, list[int]] = defaultdict(list)
+        for index, block in enumerate(blocks):
+            alone = block.device.type == "cpu" and block.numel() >= _ALONE
+            groups[index if alone else (block.shape, block.dtype, block.device)].append(index)
+        return list(groups.values())
+
+    def _stacked(
+        self, function: Callable[[Tensor], Tensor], matrices: Sequence[Tensor]
+    ) -> list[Tensor]:
+        results = list(matrices)
+        for indices in self.batches(matrices):
+            if len(indices) == 1:  # large ones are faster as one matrix than as a stack of one
+                results[indices[0]] = function(matrices[indices[0]].contiguous())
+                continue
+            stack = function(torch.stack([matrices[index] for index in indices]))
+            for index, result in zip(indices, stack.unbind(), strict=True):
+                results[index] = result
+        return results
 
     def _largest(self, x: Tensor) -> Tensor:
         return spectral_norm(x, "svd" if self.method == "exact" else "lanczos")
@@ -79,49 +121,15 @@ class Spectral(Norm):
     def _sum(self, x: Tensor) -> Tensor:
         return nuclear_norm(x, "svd" if self.method == "exact" else "gram")
 
-    def lmo(self, g: Tensor) -> Tensor:
-        """Return the polar factor of the matrix, exact or approximate as `method` says."""
-        return self._polar(_matrix(g)).to(g.dtype)
-
-    def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Return the polar factors; matrices of the same shape share one stacked call.
-
-        With Newton-Schulz the results have its dtype.
-        """
-        results: list[Tensor] = list(blocks)
-        for indices in alike(blocks):
-            if len(indices) == 1:
-                results[indices[0]] = self._polar(_matrix(blocks[indices[0]]))
-                continue
-            stacked = self._polar(torch.stack([_matrix(blocks[index]) for index in indices]))
-            for index, matrix in zip(indices, stacked.unbind(), strict=True):
-                results[index] = matrix
-        return results
-
     def _polar(self, x: Tensor) -> Tensor:
         if self.method == "exact":
             return polar_exact(x)
         return newton_schulz(x, steps=self.steps, eps=self.eps, dtype=self.dtype)
 
 
-def alike(blocks: Sequence[Tensor]) -> list[list[int]]:
-    """Return the indices of the blocks that are worth stacking, group by group."""
-    groups: defaultdict[object, list[int]] = defaultdict(list)
-    for index, block in enumerate(blocks):
-        alone = block.device.type == "cpu" and block.numel() >= _ALONE
-        groups[index if alone else (block.shape, block.dtype, block.device)].append(index)
-    return list(groups.values())
-
-
-def _stacked(function: Callable[[Tensor], Tensor], blocks: Sequence[Tensor]) -> Tensor:
-    """Return the function of each block, which does not change when a matrix is transposed."""
-    wide = [x.mT if x.shape[-2] > x.shape[-1] else x for x in map(_matrix, blocks)]
-    results: list[Tensor] = list(wide)
-    for indices in alike(wide):
-        values = function(torch.stack([wide[index] for index in indices]))
-        for index, value in zip(indices, values.unbind(), strict=True):
-            results[index] = value
-    return stack_scalars(results)
+def _wide(x: Tensor) -> Tensor:
+    """Return the matrix or its transpose, which has the same singular values."""
+    return x.mT if _matrix(x).shape[0] > x.shape[1] else x
 
 
 def _matrix(x: Tensor) -> Tensor:

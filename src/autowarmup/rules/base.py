@@ -1,128 +1,219 @@
-"""What every warm-up rule is: a pure function from what training showed to a share of the rate."""
+"""What every warm-up rule is: a frozen object that owns its settings, and a pure function.
+
+A rule says which share of the peak rate the next update of warm-up uses, and when warm-up ends.
+Everything else is the same for all rules and stands in `rules.state`: what a loss says, the decay
+after warm-up, phases, what is saved. docs/add-a-rule.md shows how to write one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self
+import math
+import operator
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.decay import DECAYS
 from autowarmup.rules.status import Status
 
-KINDS = ("fixed", "published", "candidate")
-"""fixed: a length chosen beforehand; published: by others; candidate: this project's."""
+KINDS = ("fixed", "literature", "own")
+"""fixed: a length chosen beforehand; literature: from a paper of others; own: this project's."""
+
+Memory = TypeVar("Memory")
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
-class Seen(NamedTuple):
-    """What one update showed.
-
-    Attributes:
-        loss: loss of its batch before it, `None` if there is none.
-        trust: where it was probed, the decrease of the loss on the same batch over the decrease
-            that the gradient promised; 1 for a tiny step, 0 where nothing was gained.
-    """
-
-    loss: float | None
-    trust: float | None = None
+class _Make(Protocol):
+    def __call__(self, kind: type[Record], values: tuple[Any, ...], /) -> Record: ...
 
 
-@dataclass(frozen=True)
-class RuleState:
-    """Where a rule stands between two updates; plain numbers all through.
+record = cast(_Make, tuple[Any, ...].__new__)
+"""`record(Kind, values)` makes a NamedTuple of all its fields in half the time of `Kind(...)`.
 
-    Attributes:
-        config: the settings; `1 / config.div` is the share of the peak rate to start from.
-        step: number of updates taken, which is the index of the next one.
-    """
-
-    config: ScheduleConfig
-    step: int = 0
-
-    @property
-    def factor(self) -> float:
-        """Share of the peak rate that the next update uses."""
-        raise NotImplementedError
-
-    @property
-    def warmup_end_step(self) -> int | None:
-        """Index of the first update at the peak rate, `None` while warm-up lasts."""
-        raise NotImplementedError
-
-    @property
-    def ended_by(self) -> str:
-        """What ended warm-up."""
-        return "" if self.warmup_end_step is None else "length"
-
-    @property
-    def gap(self) -> float | None:
-        """Smoothed gap, for rules that follow it."""
-        return None
-
-    @property
-    def phase(self) -> str:
-        """ "warmup", "decay" or "done"."""
-        if self.step >= self.config.total_steps:
-            return "done"
-        return "warmup" if self.warmup_end_step is None else "decay"
-
-    @property
-    def status(self) -> Status:
-        """What the last step had to say."""
-        if self.step >= self.config.total_steps:
-            return Status.DONE
-        if self.warmup_end_step == 0 and self.step == 0:
-            return Status.NOT_NEEDED
-        return Status.WARMING if self.warmup_end_step is None else Status.DECAYING
-
-    @property
-    def last_step(self) -> int:
-        """Index of the next update, or of the last one when all are done."""
-        return min(self.step, self.config.total_steps - 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as plain JSON values; `from_dict` gives back an equal state."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build the state that `to_dict` described.
-
-        Raises:
-            ValueError: the dict is not one of `to_dict`'s.
-        """
-        try:
-            return cls(**{**values, "config": ScheduleConfig(**values["config"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(
-                f"expected the state of a rule as to_dict() returns it, got {values!r:.200}"
-            ) from error
+For those that are made at every step.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One way to choose the rates of a run.
+class Run:
+    """What a rule is told about the run; plain JSON values after construction.
 
     Attributes:
-        name: how users and results call it.
-        kind: one of `KINDS`.
-        about: one line for tables.
-        init: config -> state before the first update. A state has what `RuleState` has.
-        step: (state, seen) -> state after one more update.
-        load: what `to_dict` of a state returned -> the state.
-        reads_loss: whether it follows the loss.
-        c: least trust ratio of the measured start, in [0, 1); `None` where none is measured.
-        wants_trust: whether the next update should be probed, given the state.
-        budget: most that its probes may cost, as a share of the run; a run that is compared at
-            equal compute is shorter by it.
+        total_steps: number of updates of the whole run, >= 1.
+        decay: one of `autowarmup.rules.decay.DECAYS`.
+        final_fraction: share of the peak rate at the end of the decay, in [0, 1].
+        lower_bound: a number below every expected loss; 0 suits non-negative losses.
+        beta: slowest memory of the optimizer (b2 of Adam and Lion, else the momentum), in [0, 1).
+        kappa: sum over 2-D parameters of sup ||v||_* / ||v||, for rules with `needs_kappa`.
+        div: peak rate over first rate as measured on the first batch, >= 1; `None`: not measured.
+
+    Raises:
+        ValueError: an argument out of its range; the message names it.
     """
 
-    name: str
-    kind: str
-    about: str
-    init: Callable[[ScheduleConfig], Any]
-    step: Callable[[Any, Seen], Any]
-    load: Callable[[dict[str, Any]], Any]
-    reads_loss: bool = True
-    c: float | None = None
-    wants_trust: Callable[[Any], bool] | None = None
-    budget: float = 0.0
+    total_steps: int
+    decay: str = "cosine"
+    final_fraction: float = 0.0
+    lower_bound: float = 0.0
+    beta: float = 0.9
+    kappa: float | None = None
+    div: float | None = None
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # the dataclass is frozen; values become plain JSON here
+        set_field(self, "total_steps", whole("total_steps", self.total_steps))
+        for name in ("final_fraction", "lower_bound", "beta"):
+            set_field(self, name, finite(name, getattr(self, name)))
+        for name in ("kappa", "div"):
+            if getattr(self, name) is not None:
+                set_field(self, name, finite(name, getattr(self, name)))
+        expect(self.total_steps >= 1, "total_steps >= 1", self.total_steps)
+        expect(self.decay in DECAYS, f"decay to be one of {', '.join(DECAYS)}", self.decay)
+        expect(0 <= self.final_fraction <= 1, "0 <= final_fraction <= 1", self.final_fraction)
+        expect(0 <= self.beta < 1, "0 <= beta < 1", self.beta)
+        expect(self.kappa is None or self.kappa > 0, "kappa > 0", self.kappa)
+        expect(self.div is None or self.div >= 1, "div >= 1", self.div)
+
+
+class Update(NamedTuple):
+    """What one update of warm-up showed.
+
+    Attributes:
+        run: what the rule was told of the run.
+        step: index of the update.
+        share: of the peak rate that it used, before the decay.
+        loss: mean loss of its batch at the weights before it, `None` without a finite one.
+        gap: that loss minus the lower bound, at least 0; `None` likewise.
+        smoothed: the smoothed gap, `None` before the first finite loss.
+        event: what is to be said of the loss, `None` if nothing.
+    """
+
+    run: Run
+    step: int
+    share: float
+    loss: float | None
+    gap: float | None
+    smoothed: float | None
+    event: Status | None
+
+
+class Move(NamedTuple, Generic[Memory]):
+    """A rule's answer: the next rate, and whether warm-up is over.
+
+    Attributes:
+        memory: what the rule remembers: a NamedTuple of plain JSON values, or such a value.
+        share: of the peak rate that the next update uses, in (0, 1].
+        ended_by: what ended warm-up; empty while it lasts.
+        status: what to say; `None` says what the loss has to say, or that warm-up goes on.
+    """
+
+    memory: Memory
+    share: float
+    ended_by: str = ""
+    status: Status | None = None
+
+
+@dataclass(frozen=True)
+class Rule(ABC, Generic[Memory]):
+    """A way to warm up; a subclass is a frozen dataclass whose fields are its settings.
+
+    Attributes:
+        word: what the rule is called; settings that are not the usual ones follow in brackets.
+        kind: one of `KINDS`.
+        reads_loss: whether it follows the loss.
+        measured_start: least trust ratio of the first step (actual over promised decrease of the
+            loss) where `calibrate` measures the first rate; `None`: there is nothing to measure.
+        decays_throughout: the decay multiplies its shares from the first update on, and warm-up has
+            no end before that of the run.
+    """
+
+    word: ClassVar[str]
+    kind: ClassVar[str] = "own"
+    reads_loss: ClassVar[bool] = True
+    measured_start: ClassVar[float | None] = None
+    decays_throughout: ClassVar[bool] = False
+
+    @abstractmethod
+    def start(self, run: Run) -> Move[Memory]:
+        """Return the share of the first update; with `ended_by` there is no warm-up."""
+
+    @abstractmethod
+    def advance(self, memory: Memory, update: Update) -> Move[Memory]:
+        """Return the share of the next update of warm-up."""
+
+    def restore(self, values: Any) -> Memory:
+        """Return the memory from its JSON values: the fields of a NamedTuple as a dict."""
+        return values
+
+    @property
+    def about(self) -> str:
+        """One line for tables."""
+        return (type(self).__doc__ or "").partition("\n")[0]
+
+    @property
+    def gap_smoothing(self) -> float:
+        """Factor of the exponential average of the gap, in [0, 1)."""
+        return 0.9
+
+    @property
+    def needs_kappa(self) -> bool:
+        """Whether it weighs by the kappa of the optimizer's norm and shapes."""
+        return False
+
+    @property
+    def name(self) -> str:
+        """The spelling that `rule_of` reads: the word, and the settings that are not the usual."""
+        changed = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.default is MISSING or getattr(self, f.name) != f.default
+        }
+        return self.word + spelled(changed)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return asdict(self)
+
+
+def spelled(settings: dict[str, Any]) -> str:
+    """Return settings in brackets, nothing where there are none.
+
+    Example:
+        >>> spelled({"div": 50.0, "end": "flat"}), spelled({})
+        ("(div=50.0, end='flat')", '')
+    """
+    inside = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+    return f"({inside})" if inside else ""
+
+
+def expect(condition: bool, expected: str, got: object) -> None:
+    """Raise ValueError with what was expected and what came, unless the condition holds."""
+    if not condition:
+        raise ValueError(f"expected {expected}, got {got!r}")
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a whole number as an int.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"expected {name} to be a whole number, got {value!r}") from None
+
+
+def finite(name: str, value: Any) -> float:
+    """Return a finite number as a float.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    expect(math.isfinite(number), f"{name} to be a finite number", value)
+    return number

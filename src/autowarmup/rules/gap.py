@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from autowarmup.rules.base import record
 from autowarmup.rules.status import Status
 
 
@@ -80,4 +81,4 @@ def observe(
     # exactly the median for smoothing = 0.
     weight = smoothing * state.weight + 1.0
     share = 1.0 / weight
-    return GapState((1.0 - share) * smoothed + share * median, weight, last, gap), event
+    return record(GapState, ((1.0 - share) * smoothed + share * median, weight, last, gap)), event

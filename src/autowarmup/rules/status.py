@@ -1,4 +1,4 @@
-"""What the schedule has to say after a step: each member's value is the sentence."""
+"""What a warm-up has to say after an update: each member's value is the sentence."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import enum
 
 
 class Status(enum.Enum):
-    """State of the schedule after a step.
+    """What happened at the last update.
 
     A change of phase comes before an event of the loss, which comes before the steady state; events
     hidden that way are still counted in the state.
     """
 
-    WARMING = "warming up: the rate follows the gap"
+    WARMING = "warming up"
     NO_LOSS = "warming up without a loss: none has arrived"
+    LOWERED = "the rate was lowered: the loss has stopped falling"
+    HELD = "the rate is held: the loss has stopped falling"
     PEAK_REACHED = "warm-up ended: the smoothed gap reached the peak gap"
     CAP_REACHED = "warm-up used up its share of the run: the ramp is being completed linearly"
     CAP_COMPLETED = "warm-up ended: the ramp that followed the cap is complete"
-    NOT_NEEDED = "no warm-up needed: div is 1"
+    ENDED = "warm-up ended"
+    NOT_NEEDED = "no warm-up: the first update runs at the peak rate"
     DECAYING = "past warm-up: the rate follows the decay"
     DONE = "the run is complete: the rate stays that of the last update"
     NON_FINITE = "the loss was not finite and was ignored"

@@ -15,28 +15,54 @@ It needs the loss alone: no pass, no memory, nothing about the optimizer, no uni
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Rule, RuleState, Seen
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.decay import decay_factor
+from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, record, whole
+from autowarmup.rules.status import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """The constants.
+class Watch(NamedTuple):
+    """What the rule remembers.
 
     Attributes:
-        share: of the run in which the loss is looked at, and of a full ramp.
-        power: a full ramp rises as this power of the time; below 1 it is steep at first.
-        looks: how often.
-        apart: looks between the two that are compared.
-        least: relative fall of the gap between them that lets the rate rise.
-        gain: how much of what is missing of it goes off the log rate at a look.
-        most: largest factor by which one look lowers the rate.
-        floor: share of the peak rate below which looks do not lower it.
+        window: number of updates in which the loss is looked at.
+        total: sum of the gaps since the last look.
+        seen: number of them.
+        means: mean gap before each look so far.
+        holding: whether the last look found too small a fall.
     """
+
+    window: int
+    total: float = 0.0
+    seen: int = 0
+    means: tuple[float, ...] = ()
+    holding: bool = False
+
+
+@dataclass(frozen=True)
+class Watched(Rule[Watch]):
+    """Long ramp, steep at first, lowered where the loss stalls.
+
+    Args:
+        share: of the run in which the loss is looked at, and of a full ramp, in (0, 1].
+        power: a full ramp rises as this power of the time, > 0; below 1 it is steep at first.
+        looks: how often, >= 1.
+        apart: looks between the two that are compared, >= 1.
+        least: relative fall of the gap between them that lets the rate rise.
+        gain: how much of what is missing of it goes off the log rate at a look, >= 0.
+        most: largest factor by which one look lowers the rate, >= 1.
+        floor: share of the peak rate below which looks do not lower it, in [0, 1].
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Example:
+        >>> Watched().name, Watched(share=0.3).name
+        ('watched', 'watched(share=0.3)')
+    """
+
+    word: ClassVar[str] = "watched"
 
     share: float = 0.45
     power: float = 0.7
@@ -47,95 +73,62 @@ class Watch:
     most: float = 1.5
     floor: float = 0.2
 
-
-@dataclass(frozen=True)
-class WatchedState(RuleState):
-    """Between two updates.
-
-    Attributes:
-        watch: the constants.
-        level: share of the peak rate, before the decay.
-        total: sum of the gaps since the last look.
-        count: number of them.
-        means: mean gap before each look so far.
-        holding: whether the last look found too small a fall.
-    """
-
-    watch: Watch = Watch()
-    level: float = 1.0
-    total: float = 0.0
-    count: int = 0
-    means: tuple[float, ...] = ()
-    holding: bool = False
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # values become plain JSON here
+        for name in ("share", "power", "least", "gain", "most", "floor"):
+            set_field(self, name, finite(name, getattr(self, name)))
+        for name in ("looks", "apart"):
+            set_field(self, name, whole(name, getattr(self, name)))
+            expect(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))
+        expect(0 < self.share <= 1, "0 < share <= 1 (of the run)", self.share)
+        expect(self.power > 0, "power > 0", self.power)
+        expect(self.gain >= 0, "gain >= 0", self.gain)
+        expect(self.most >= 1, "most >= 1", self.most)
+        expect(0 <= self.floor <= 1, "0 <= floor <= 1", self.floor)
 
     @property
-    def window(self) -> int:
-        """Number of updates in which the loss is looked at."""
-        return max(1, math.floor(self.watch.share * self.config.total_steps))
+    def about(self) -> str:
+        """One line for tables."""
+        return f"concave ramp over {100 * self.share:g} %, lowered where the loss stalls"
 
-    @property
-    def factor(self) -> float:
-        """Share of the peak rate that the next update uses."""
-        config, step = self.config, self.last_step
-        if step < self.window:
-            return self.level
-        progress = (step - self.window) / (config.total_steps - self.window)
-        return self.level * decay_factor(config.decay, progress, config.final_fraction)
+    def window(self, run: Run) -> int:
+        """Return the number of updates in which the loss is looked at."""
+        return max(1, math.floor(self.share * run.total_steps))
 
-    @property
-    def warmup_end_step(self) -> int | None:
-        """Index of the first update after the last look, once it is over."""
-        return self.window if self.step >= self.window else None
+    def start(self, run: Run) -> Move[Watch]:
+        """Return the first step of a full ramp."""
+        window = self.window(run)
+        return Move(Watch(window), (1.0 / window) ** self.power)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as plain JSON values."""
-        return {**super().to_dict(), "means": list(self.means)}
+    def advance(self, memory: Watch, update: Update) -> Move[Watch]:
+        """Rise, hold or go back; look at the loss when it is time."""
+        window, total, seen, means, holding = memory
+        _, step, level, _, gap, _, event = update
+        after, status = step + 1, None
+        if gap is not None:
+            total, seen = total + gap, seen + 1
+        if seen and after * self.looks // window > step * self.looks // window:
+            means, total, seen = (*means, total / seen), 0.0, 0
+            missing = self.least - fall(means, self.apart)
+            holding = missing > 0.0
+            if holding:
+                lower = level * max(1.0 / self.most, math.exp(-self.gain * missing))
+                lowered = max(lower, min(level, self.floor))
+                status = Status.LOWERED if lowered < level else Status.HELD
+                level = lowered
+        if not holding:
+            level = min(1.0, (level ** (1.0 / self.power) + 1.0 / window) ** self.power)
+        elif status is None:
+            status = event or Status.HELD
+        memory = record(Watch, (window, total, seen, means, holding))
+        if after >= window:
+            return Move(memory, level, "length")
+        return Move(memory, level, "", status)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> WatchedState:
-        """Build the state that `to_dict` described."""
-        watch, means = Watch(**values["watch"]), tuple(values["means"])
-        return super().from_dict({**values, "watch": watch, "means": means})
-
-
-def watched(watch: Watch | None = None, name: str = "watched") -> Rule:
-    """Return the rule with these constants."""
-    constants = watch or Watch()
-
-    def init(config: ScheduleConfig) -> WatchedState:
-        state = WatchedState(config, 0, constants)
-        return replace(state, level=(1.0 / state.window) ** constants.power)
-
-    about = f"concave ramp over {100 * constants.share:g} %, lowered where the loss stalls"
-    return Rule(name, "candidate", about, init, advance, WatchedState.from_dict)
-
-
-def advance(state: WatchedState, seen: Seen) -> WatchedState:
-    """Count one update, and look at the loss when it is time."""
-    after, window, looks = state.step + 1, state.window, state.watch.looks
-    if after > window:
-        return replace(state, step=after)
-    total, count, level, holding = state.total, state.count, state.level, state.holding
-    means = state.means
-    if seen.loss is not None and math.isfinite(seen.loss):
-        gap = seen.loss - state.config.lower_bound
-        if gap <= 0.0 and not means and not count:
-            raise ValueError(
-                "the lower bound must lie below the first loss: "
-                f"expected lower_bound < {seen.loss}, got {state.config.lower_bound}"
-            )
-        total, count = total + max(gap, 0.0), count + 1
-    if count and after * looks // window > state.step * looks // window:
-        means, total, count = (*means, total / count), 0.0, 0
-        missing = state.watch.least - fall(means, state.watch.apart)
-        holding = missing > 0.0
-        if holding:
-            lower = level * max(1.0 / state.watch.most, math.exp(-state.watch.gain * missing))
-            level = max(lower, min(level, state.watch.floor))
-    if not holding:
-        power = state.watch.power
-        level = min(1.0, (level ** (1.0 / power) + 1.0 / window) ** power)
-    return WatchedState(state.config, after, state.watch, level, total, count, means, holding)
+    def restore(self, values: Any) -> Watch:
+        """Return the memory from its JSON values."""
+        window, total, seen, means, holding = (values[name] for name in Watch._fields)
+        return Watch(window, total, seen, tuple(means), holding)
 
 
 def fall(means: tuple[float, ...], apart: int) -> float:

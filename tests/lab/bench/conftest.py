@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from autowarmup.lab.bench.plan import core_setups
+from autowarmup.lab.bench.sets import core_setups, demo
 from autowarmup.lab.bench.setups import Setup
 
 Record = dict[str, Any]
 
 KINDS = {
     "none": "fixed", "linear 1%": "fixed", "linear 2%": "fixed", "linear 5%": "fixed",
-    "linear 10%": "fixed", "linear 20%": "fixed", "linear 40%": "fixed", "flat": "candidate",
-    "by start": "candidate", "accurate": "published", "published": "published",
-    "untuned": "published", "h0h1": "published", "autowu": "published", "doubling": "published",
+    "linear 10%": "fixed", "linear 20%": "fixed", "linear 40%": "fixed", "flat": "own",
+    "by start": "own", "accurate": "literature", "published": "literature",
+    "untuned": "literature", "h0h1": "literature", "autowu": "literature", "doubling": "literature",
 }  # fmt: skip
 _LENGTHS = {"none": 0.0004, "untuned": 0.008, "doubling": 0.05, "flat": 0.15, "by start": 0.1,
             "accurate": 0.06, "published": 0.02, "h0h1": 0.25, "autowu": 0.3}  # fmt: skip
@@ -59,15 +59,9 @@ def bench_record(
         "ended_by": "length",
         "diverged_at": None if val_loss is not None else 10 * stretch,
         "trace": {"stretch": stretch, "loss": loss[:kept], "factor": factor[:kept]},
-        "trust": [],
-        "val_curve": [[steps, val_loss]],
+        "val_curve": [] if val_loss is None else [[steps, val_loss]],
         "seconds": 12.5,
     } | changes
-
-
-@pytest.fixture(scope="session")
-def kinds() -> dict[str, str]:
-    return KINDS
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +89,21 @@ def core_records() -> list[Record]:
                 if KINDS[rule] != "fixed":
                     record |= {"start": 0.25, "overhead": 0.002}
                 records.append(record)
+    return records
+
+
+@pytest.fixture(scope="session")
+def demo_records() -> list[Record]:
+    """The demo: Muon wants no warm-up, the others do."""
+    noise = random.Random(1)
+    best = {"muon": 0.002, "lion": 0.15, "normsgd": 0.08}
+    records = []
+    for plan in demo():
+        length = {"watched": 0.15, "none": 0.0025}.get(plan.rule)
+        length = length or float(plan.rule.split()[1][:-1]) / 100
+        loss = 1.5 + 0.03 * math.log(length / best[plan.setup.optimizer]) ** 2
+        loss += noise.gauss(0.0, 0.005)
+        records.append(bench_record(plan.rule, loss, setup=plan.setup, length=length))
     return records
 
 

@@ -8,12 +8,11 @@ import torch
 from autowarmup.calibrate import measure_start
 from autowarmup.lab.bench.directions import BETA, Direction
 from autowarmup.lab.bench.fleet import Fleet, Replica
-from autowarmup.lab.bench.setups import SIZES
+from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.setups import SIZES, Setup
 from autowarmup.lab.bench.stacked import StackedLlama, stack_parameters
 from autowarmup.lab.train.model import build_model, token_loss
 from autowarmup.lab.train.optimizers import build_optimizer
-from autowarmup.rules.base import Rule
-from autowarmup.rules.registry import linear, rule_by_name
 
 LENGTH = 16
 
@@ -27,10 +26,11 @@ def windows(seed: int, batch: int = 4) -> torch.Tensor:
     return torch.randint(0, 256, (batch, LENGTH + 1), generator=generator)
 
 
-def fleet_of(optimizer: str, rule: Rule, lr: float, steps: int = 40) -> tuple[Fleet, list]:
+def fleet_of(optimizer: str, rule: str, lr: float, steps: int = 40) -> tuple[Fleet, list]:
     models = [model_of(0), model_of(1)]
-    replicas = [Replica(rule, lr, 0, steps), Replica(rule, lr / 2, 1, steps)]
-    stacked = StackedLlama.like(models[0])
+    setup = Setup(optimizer, lr, steps=steps)
+    replicas = [Replica(RunPlan(setup, k, rule), rate) for k, rate in enumerate((lr, lr / 2))]
+    stacked = StackedLlama(models[0])
     return Fleet(replicas, optimizer, stack_parameters(models), stacked.losses), models
 
 
@@ -38,7 +38,7 @@ def test_the_stacked_model_is_the_llama_of_transformers():
     models = [model_of(0), model_of(1)]
     parameters = {k: p.requires_grad_() for k, p in stack_parameters(models).items()}
     batch = torch.stack([windows(0), windows(1)])
-    losses = StackedLlama.like(models[0]).losses(parameters, batch)
+    losses = StackedLlama(models[0]).losses(parameters, batch)
     gradients = torch.autograd.grad(losses.sum(), list(parameters.values()))
     for k, model in enumerate(models):
         loss = token_loss(model, batch[k])
@@ -74,7 +74,7 @@ def test_a_direction_is_the_optimizer_of_the_same_name(optimizer):
 @pytest.mark.parametrize("optimizer", ["lion", "adamw", "sgd", "normsgd"])
 def test_a_run_of_the_fleet_is_the_run_of_the_ordinary_loop(optimizer):
     lr, steps = 0.01, 6
-    fleet, models = fleet_of(optimizer, linear(0.5), lr, steps)
+    fleet, models = fleet_of(optimizer, "linear 50%", lr, steps)
     for step in range(steps):
         fleet.update(torch.stack([windows(10 + step), windows(20 + step)]))
     model = models[1]
@@ -93,7 +93,7 @@ def test_a_run_of_the_fleet_is_the_run_of_the_ordinary_loop(optimizer):
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("lion", 0.05), ("adamw", 0.05), ("normsgd", 1.0)])
 def test_the_measured_start_is_that_of_calibrate(optimizer, lr):
-    fleet, models = fleet_of(optimizer, rule_by_name("flat"), lr)
+    fleet, models = fleet_of(optimizer, "flat", lr)
     batch = torch.stack([windows(0), windows(1)])
     fleet.update(batch)
     for k, (model, rate) in enumerate(zip(models, (lr, lr / 2), strict=True)):
@@ -106,7 +106,7 @@ def test_the_measured_start_is_that_of_calibrate(optimizer, lr):
 
 
 def test_extra_passes_are_paid_for_in_updates():
-    fleet, _ = fleet_of("lion", rule_by_name("flat"), 0.05, steps=40)
+    fleet, _ = fleet_of("lion", "flat", 0.05, steps=40)
     batch = torch.stack([windows(0), windows(1)])
     while fleet.step < 40:
         fleet.update(batch)
@@ -116,13 +116,13 @@ def test_extra_passes_are_paid_for_in_updates():
 
 
 def test_a_replica_that_diverges_leaves_the_others_alone():
-    fleet, _ = fleet_of("sgd", linear(0.0), 0.01, steps=12)
-    alone, _ = fleet_of("sgd", linear(0.0), 0.01, steps=12)
+    fleet, _ = fleet_of("sgd", "none", 0.01, steps=12)
+    alone, _ = fleet_of("sgd", "none", 0.01, steps=12)
     fleet.replicas[0].lr = 1e30
     batch = torch.stack([windows(0), windows(1)])
     for _ in range(12):
         fleet.update(batch)
         alone.update(batch)
-    assert fleet.replicas[0].diverged is not None
-    assert fleet.replicas[1].diverged is None
+    assert fleet.replicas[0].diverged_at is not None
+    assert fleet.replicas[1].diverged_at is None
     assert fleet.replicas[1].losses == pytest.approx(alone.replicas[1].losses, rel=1e-6)

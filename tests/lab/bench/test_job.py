@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from autowarmup.lab.bench.engine import key_of, read_records
-from autowarmup.lab.bench.job import run_bench
-from autowarmup.lab.bench.plan import SETS
+from autowarmup.lab.bench import rules
+from autowarmup.lab.bench.engine import Outcome
+from autowarmup.lab.bench.job import run_set
+from autowarmup.lab.bench.records import key_of, read_records
+from autowarmup.lab.bench.sets import SETS
 from autowarmup.lab.cli import main
-from autowarmup.rules.registry import DEFAULT_RULE, rule_by_name
+from autowarmup.rules.registry import DEFAULT_RULE
 
 SMOKE = SETS["smoke"]()
 LINE = {
@@ -45,13 +47,13 @@ def test_the_smoke_set_is_run_and_told(out: Path) -> None:
     assert set(summary["rules"]) == {plan.rule for plan in SMOKE}
     for name, line in summary["rules"].items():
         assert set(line) >= LINE
-        assert line["kind"] == rule_by_name(name).kind
-        assert line["n_setups"] == len({plan.setup for plan in SMOKE})
+        assert line["kind"] == rules.described(name).kind
+        assert line["n_setups"] == len({plan.setup for plan in SMOKE if plan.rule == name})
         assert -1 < line["mean_regret"] <= line["worst_regret"]
         assert 0 <= line["win_or_tie_share"] <= 1
         # Only what measures its start pays for passes.
-        assert (line["overhead"] > 0) == (rule_by_name(name).c is not None)
-    page = (out / "bench.html").read_text()
+        assert bool(line["overhead"]) == (name == "published")
+    page = (out / "report.html").read_text()
     assert "<svg" in page
     assert "bench --set smoke" in page
     (noted,) = json.loads((out / "environment.json").read_text())
@@ -67,17 +69,17 @@ def test_the_same_command_continues_and_draw_only_draws(
     shutil.copytree(out / "runs", copy / "runs")
     assert main(["bench", "--draw", "--out", str(copy)]) == 0
     assert summary_of(copy) == before
-    assert (copy / "bench.html").is_file()
-    assert "runs of the set" not in capsys.readouterr().out
-    sentence = f"{len(SMOKE)} of {len(SMOKE)} runs of the set 'smoke' are stored."
-    assert run_bench(out, "smoke", workers=1) == (sentence, 0)
+    assert (copy / "report.html").is_file()
+    assert "runs are stored" not in capsys.readouterr().out
+    assert run_set(out, "smoke", workers=1) == Outcome(len(SMOKE), len(SMOKE))
     assert {path: path.read_bytes() for path in (out / "runs").iterdir()} == runs
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("--set huge", "set: expected one of core, extended, robustness, smoke, got 'huge'"),
+        ("--set huge", "set: expected one of demo, core, extended, robustness, smoke, got 'huge'"),
+        ("--set smoke --cpus-per-run 2", "expected --engine ray with the options of Ray"),
         ("--draw", "expected records of the benchmark in runs/, got none"),
     ],
 )

@@ -1,9 +1,15 @@
+"""The page of a large benchmark and of the demo, and what the terminal says."""
+
 from __future__ import annotations
 
 import io
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,17 +17,24 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from autowarmup.lab.bench.figures import FIGURES
+from autowarmup.lab.bench import curve_figures
+from autowarmup.lab.bench.curve_figures import PANELS, chosen_rules, mean_curves
 from autowarmup.lab.bench.page import write_page
+from autowarmup.lab.bench.rules import described
 from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.bench.stats import summarise
+from autowarmup.lab.bench.summary import summarise
 from autowarmup.lab.bench.terminal import print_summary
 from autowarmup.lab.bench.verdict import headline, sentences
-from autowarmup.lab.bench.worst_figure import PANELS, chosen_rules, mean_curves
 
 Record = dict[str, Any]
 Make = Callable[..., Record]
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FIGURES = {
+    "large": ("mean_regret", "heat_map", "worst_cases"),
+    "demo": ("warmup_length", "runs"),
+}
+FEW_PANELS = 4  # drawing more takes seconds
 ROBUSTNESS = [
     {
         "title": "Scale of the loss",
@@ -36,26 +49,47 @@ ROBUSTNESS = [
 
 
 @pytest.fixture(scope="module")
-def records(core_records: list[Record]) -> list[Record]:
-    """Two optimizers, so that drawing is quick; no warm-up diverges with one of them."""
-    return [r for r in core_records if r["setup"]["optimizer"] in ("muon", "sgd")]
+def records(core_records: list[Record], demo_records: list[Record]) -> dict[str, list[Record]]:
+    """Two optimizers, so that drawing is quick; and a demo with a diverged run."""
+    large = [
+        r
+        for r in core_records
+        if r["setup"]["optimizer"] in ("muon", "sgd") and r["setup"]["steps"] == 2500
+    ]
+    demo = [dict(record) for record in demo_records]
+    demo[1] |= {
+        "status": "diverged",
+        "val_loss": None,
+        "message": "nan <script>alert(1)</script>",
+    }
+    return {"large": large, "demo": demo}
 
 
 @pytest.fixture(scope="module")
-def summary(records: list[Record], kinds: dict[str, str]) -> dict[str, Any]:
-    return summarise(records, default_rule="flat", kinds=kinds)
+def summaries(records: dict[str, list[Record]]) -> dict[str, Any]:
+    return {
+        "large": summarise(records["large"], default_rule="flat"),
+        "demo": summarise(records["demo"]),
+    }
 
 
 @pytest.fixture(scope="module")
 def folder(
-    tmp_path_factory: pytest.TempPathFactory, records: list[Record], summary: dict[str, Any]
+    tmp_path_factory: pytest.TempPathFactory,
+    records: dict[str, list[Record]],
+    summaries: dict[str, Any],
 ) -> Path:
     out = tmp_path_factory.mktemp("bench") / "new"
-    page = write_page(
-        out, summary, records, robustness=ROBUSTNESS,
-        about={"untuned": "2 / (1 - b2) <updates>"}, facts=[("Command", "bench <all>", True)],
-    )  # fmt: skip
-    assert page == out / "bench.html"
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(curve_figures, "PANELS", FEW_PANELS)
+    for name, summary in summaries.items():
+        robustness = ROBUSTNESS if name == "large" else []
+        page = write_page(
+            out / name, summary, records[name], robustness=robustness,
+            facts=[("Command", "bench <all>", True)],
+        )  # fmt: skip
+        assert page == out / name / "report.html"
+    monkey.undo()
     return out
 
 
@@ -72,58 +106,88 @@ class Loads(HTMLParser):
         for name, value in attrs:
             if name in ("src", "href", "xlink:href", "srcset", "data", "action"):
                 self.found.append(value or "")
+            self.found += re.findall(r"url\(([^)]*)\)", value or "")
 
 
-def test_the_page_stands_alone(folder: Path) -> None:
-    text = (folder / "bench.html").read_text()
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_page_stands_alone(folder: Path, name: str) -> None:
+    text = (folder / name / "report.html").read_text()
     loads = Loads()
     loads.feed(text)
     assert {url for url in loads.found if not url.startswith("#")} == {"data:,"}
+    assert "@import" not in text
     assert re.findall(r"url\((?!#)", text) == []
     assert "script" not in loads.tags
     assert "image" not in loads.tags
-    assert loads.tags.count("svg") == len(FIGURES)
+    assert loads.tags.count("svg") == len(FIGURES[name])
     ids = re.findall(r'\bid="([^"]+)"', text)
-    assert len(ids) == len(set(ids))
+    assert len(ids) == len(set(ids)) > 100
     assert {url[1:] for url in loads.found if url.startswith("#")} <= set(ids)
 
 
-def test_the_page_says_what_the_summary_says(folder: Path, summary: dict[str, Any]) -> None:
-    text = (folder / "bench.html").read_text()
-    held = json.loads((folder / "summary.json").read_text())
-    assert held == {**summary, "robustness": ROBUSTNESS}
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_page_says_what_the_summary_says(
+    folder: Path, name: str, summaries: dict[str, Any]
+) -> None:
+    text, summary = (folder / name / "report.html").read_text(), summaries[name]
+    held = json.loads((folder / name / "summary.json").read_text())
+    assert held == {**summary, "robustness": ROBUSTNESS if name == "large" else []}
     assert headline(summary) in text
     for sentence in sentences(summary):
         assert sentence in text
+    assert "bench &lt;all&gt;" in text
+    table = text[text.index('<table id="rules">') : text.index("What the words mean")]
+    for rule, line in summary["rules"].items():
+        assert described(rule).about in table
+        assert f"{100 * line['mean_regret']:+.2f} %".replace("-", "−").lstrip("+") in table
+
+
+def test_a_large_page_has_tables_of_parts_and_of_robustness(
+    folder: Path, summaries: dict[str, Any]
+) -> None:
+    text = (folder / "large" / "report.html").read_text()
     table = text[text.index('<table id="rules">') : text.index("What the words mean")]
     rows = re.findall(r'scope="row"[^>]*>([^<]*)<', table)
-    assert len(rows) == len(summary["rules"]) + 1
+    assert len(rows) == len(summaries["large"]["rules"]) + 1
     assert "flat (default)" in rows
     assert "hand-tuned on one seed" in rows
-    assert f"{100 * summary['rules']['untuned']['mean_regret']:+.2f} %" in table
-    assert "in 2 where a length survived" in table
-    for part in (
-        "2 / (1 - b2) &lt;updates&gt;",
-        "bench &lt;all&gt;",
-        "loss &lt;x&gt; 10",
-        "+1.23 %",
-    ):
+    assert "where a length survived" in table
+    assert text.count('class="part"') == 3
+    for part in ("loss &lt;x&gt; 10", "+1.23 %"):
         assert part in text
 
 
+def test_the_page_of_the_demo_goes_set_up_by_set_up(folder: Path, summaries: Any) -> None:
+    text, summary = (folder / "demo" / "report.html").read_text(), summaries["demo"]
+    table = text[text.index('<table id="setups">') : text.index("What to make of it")]
+    assert [setup["label"] for setup in summary["setups"]] == [
+        "Muon, lr 0.006", "Lion, lr 0.003", "Normalized SGD, lr 0.3",
+    ]  # fmt: skip
+    for setup in summary["setups"]:
+        assert setup["label"] in table
+        assert f"{setup['best_val']:.4f}" in table
+        assert f"{setup['vals']['watched'][0]:.4f}" in table
+        assert f">{setup['outcomes']['watched']}<" in table
+    assert "nan &lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "Its regret: Muon, lr 0.006 " in text
+    assert 'class="part"' not in text
+    assert 'id="robustness"' not in text
+
+
+@pytest.mark.parametrize("name", FIGURES)
 def test_drawing_again_changes_no_byte(
-    folder: Path, tmp_path: Path, records: list[Record], summary: dict[str, Any]
+    folder: Path, tmp_path: Path, name: str, records: Any, summaries: Any, monkeypatch: Any
 ) -> None:
-    write_page(tmp_path, summary, records)
-    names = {f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
-    assert {path.name for path in (folder / "figures").iterdir()} == names
-    for name in names:
-        same = (tmp_path / "figures" / name).read_bytes()
-        assert same == (folder / "figures" / name).read_bytes(), name
-    assert 'id="robustness"' not in (tmp_path / "bench.html").read_text()
+    monkeypatch.setattr(curve_figures, "PANELS", FEW_PANELS)
+    write_page(tmp_path, summaries[name], records[name])
+    names = {f"{figure}.{kind}" for figure in FIGURES[name] for kind in ("svg", "png")}
+    assert {path.name for path in (folder / name / "figures").iterdir()} == names
+    for figure in names:
+        same = (tmp_path / "figures" / figure).read_bytes()
+        assert same == (folder / name / "figures" / figure).read_bytes(), figure
 
 
-def test_the_verdict_in_words(make_record: Make, kinds: dict[str, str]) -> None:
+def test_the_verdict_in_words(make_record: Make) -> None:
     records = []
     for lr in (1.2e-2, 4.8e-2):
         setup = Setup("muon", lr)
@@ -131,7 +195,7 @@ def test_the_verdict_in_words(make_record: Make, kinds: dict[str, str]) -> None:
             lost = rule == "flat" and lr > 0.02
             records.append(make_record(rule, None if lost else loss, setup=setup))
     records = records[1:]
-    summary = summarise(records, default_rule="flat", kinds=kinds)
+    summary = summarise(records, default_rule="flat")
     assert headline(summary) == (
         "Used unchanged in 1 of 2 set-ups, flat ends with a loss 1.0 % below that of the best "
         "hand-tuned warm-up on average and 1.0 % below it in the worst set-up; by the mean it is "
@@ -139,43 +203,46 @@ def test_the_verdict_in_words(make_record: Make, kinds: dict[str, str]) -> None:
     )
     told = " ".join(sentences(summary))
     assert "The best single length for all set-ups is linear 5 %: mean regret 0.00 %" in told
+    assert "the default won 0, tied 1 (within 2 %) and lost 1" in told
     assert "1 of 5 runs diverged" in told
     assert "not run in every set-up: no warm-up; hand-tuned lengths are missing in 1 of 2" in told
     assert "No set-up has two seeds" in told
-    absent = summarise(records, default_rule="autowu", kinds=kinds)
+    absent = summarise(records, default_rule="autowu")
     assert "has no run here yet" in headline(absent)
 
 
 @pytest.mark.parametrize("case", ["diverged", "one run", "no hand-tuned", "no default"])
-def test_little_still_draws(
-    case: str, tmp_path: Path, make_record: Make, kinds: dict[str, str]
-) -> None:
+def test_little_still_draws(case: str, tmp_path: Path, make_record: Make) -> None:
     records = {
         "diverged": [make_record(rule, None) for rule in ("none", "flat")],
         "one run": [make_record("linear 5%", 1.0)],
         "no hand-tuned": [make_record("flat", 1.0), make_record("untuned", 1.1)],
         "no default": [make_record("none", 2.0), make_record("untuned", 1.9)],
     }[case]
-    summary = summarise(records, default_rule="flat", kinds=kinds)
+    summary = summarise(records, default_rule="flat")
     page = write_page(tmp_path, summary, records)
     assert headline(summary) in page.read_text()
     print_summary(summary, Console(file=io.StringIO()))
 
 
-def test_the_terminal_fits_80_columns(summary: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_terminal_fits_80_columns(name: str, summaries: dict[str, Any]) -> None:
     out = io.StringIO()
-    print_summary(summary, Console(file=out, width=80))
+    print_summary(summaries[name], Console(file=out, width=80))
     lines = out.getvalue().splitlines()
     assert not any("…" in line for line in lines)
-    assert any(re.search(r"flat \(default\) +candidate", line) for line in lines)
-    assert any(re.search(r"no warm-up .* 4 +", line) for line in lines)
+    assert headline(summaries[name]) in " ".join(out.getvalue().split())
+    default = summaries[name]["default_rule"]
+    assert any(re.search(rf"{default} \(default\) +ours", line) for line in lines)
+    if name == "large":
+        assert any(re.search(r"no warm-up .* 2 +7/8", line) for line in lines)
 
 
-def test_worst_cases_show_every_rule_that_is_no_length(
-    summary: dict[str, Any], kinds: dict[str, str]
-) -> None:
+def test_worst_cases_show_every_rule_that_is_no_length(summaries: dict[str, Any]) -> None:
+    summary = summaries["large"]
     rules = chosen_rules(summary)
-    assert {rule for rule, kind in kinds.items() if kind != "fixed"} | {"none"} <= set(rules)
+    others = {rule for rule, line in summary["rules"].items() if line["kind"] != "fixed"}
+    assert others | {"none"} <= set(rules)
     assert len(rules) == PANELS
     assert rules == [rule for rule in summary["rules"] if rule in rules]
 
@@ -188,3 +255,81 @@ def test_curves_are_means_over_what_all_seeds_have(make_record: Make) -> None:
     assert at.tolist() == [0, 5]
     assert loss.tolist() == pytest.approx([3.0, 3.0])
     assert factor.tolist() == [0.25, 0.75]
+
+
+def test_reading_a_summary_needs_no_drawing_packages() -> None:
+    code = (
+        "import sys, autowarmup.lab.bench.summary, autowarmup.lab.bench.terminal\n"
+        "loaded = {'matplotlib', 'jinja2', 'torch', 'transformers', 'rich'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine to open the page with"
+)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a browser saw: the document it built, console messages, requests made by the page."""
+
+    dom: str
+    console: list[str]
+    requests: list[str]
+
+
+def visit(page: Path, scratch: Path, *arguments: str) -> Visit:
+    log = scratch / "net.json"
+    command = [
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update",
+        "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr",
+        "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,2600",
+        f"--user-data-dir={scratch / 'profile'}", f"--log-net-log={log}", *arguments,
+        page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    events = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
+    # The browser's own housekeeping has no origin; what a page asks for has.
+    requests = [
+        params["url"]
+        for params in events
+        if params.get("url", "").startswith("http")
+        and params.get("initiator") != "not an origin"
+        and "initiator" in params
+    ]
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return Visit(done.stdout, console, requests)
+
+
+@needs_browser
+def test_the_page_opens_in_a_browser(folder: Path, tmp_path: Path, summaries: Any) -> None:
+    page = folder / "demo" / "report.html"
+    seen = visit(page, tmp_path, "--dump-dom")
+    assert headline(summaries["demo"]) in seen.dom
+    assert seen.dom.count("<svg") == len(FIGURES["demo"])
+    assert (seen.console, seen.requests) == ([], [])
+    picture = tmp_path / "page.png"
+    assert visit(page, tmp_path, f"--screenshot={picture}").console == []
+    assert _share_of_colour(picture, (213, 94, 0)) > 1e-4
+
+
+@needs_browser
+def test_the_browser_test_would_notice(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text("<img src='http://example.invalid/x.png'><script>throw Error('x')</script>")
+    seen = visit(page, tmp_path, "--dump-dom")
+    assert seen.requests == ["http://example.invalid/x.png"]
+    assert any("Uncaught Error: x" in line for line in seen.console)
+
+
+def _share_of_colour(picture: Path, colour: tuple[int, int, int]) -> float:
+    """Return the share of pixels close to a colour: the adaptive lines were really painted."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=int)
+    return float((abs(pixels - colour).max(axis=-1) < 12).mean())

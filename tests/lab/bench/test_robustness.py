@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from autowarmup.lab.bench.plan import robustness
 from autowarmup.lab.bench.robustness import tables, variation_of
+from autowarmup.lab.bench.sets import robustness
 from autowarmup.lab.bench.setups import Setup
 from autowarmup.rules.registry import DEFAULT_RULE
 

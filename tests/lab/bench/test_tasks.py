@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from autowarmup.lab.bench.rules import DIGITS_SHAPES
 from autowarmup.lab.bench.setups import Setup
 from autowarmup.lab.bench.stacked import stack_parameters
-from autowarmup.lab.bench.tasks import DIGITS_SHAPES, Digits, Text, task_of
+from autowarmup.lab.bench.tasks import Digits, Text, task_of
 from autowarmup.lab.train.model import token_loss
 
 DIGITS = Setup("lion", 0.0, model="digits", batch=32, steps=20)

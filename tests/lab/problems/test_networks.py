@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from autowarmup.lab.problems.data import Examples, digits, linear_teacher, one_hot, text_windows
-from autowarmup.lab.problems.floor import squared_error
+from autowarmup.lab.problems.lower_bounds import squared_error
 from autowarmup.lab.problems.networks import (
     BalancedNet,
     OneLayerTransformer,

@@ -11,14 +11,10 @@ import torch
 
 from autowarmup.lab.problems import definitions, registry
 from autowarmup.lab.problems.data import Examples, linear_teacher, text_windows
-from autowarmup.lab.problems.floor import (
-    least_squares,
-    prefix_entropy,
-    search_lowest,
-    squared_error,
-)
+from autowarmup.lab.problems.lower_bounds import least_squares, prefix_entropy, squared_error
 from autowarmup.lab.problems.networks import BalancedNet
 from autowarmup.lab.problems.registry import OBJECTS, run_object
+from studies.lowest_losses import search_lowest
 
 NAMES = {
     *("deep-linear", "deep-leaky-relu", "two-layer-ce", "two-layer-mse"),
@@ -44,7 +40,7 @@ def test_an_object_for_a_few_steps(name: str) -> None:
     assert first.loss > second.loss
     assert first.gap > second.gap > 0
     for point in run.trace:
-        assert point.gap == pytest.approx(point.loss - run.f_star)
+        assert point.gap == pytest.approx(point.loss - run.lower_bound)
         assert point.lr == OBJECTS[name].lr
         assert point.loss_after < point.loss
         assert np.isfinite([point.H, point.K, point.K_dir, point.trust_ratio]).all()
@@ -64,7 +60,7 @@ def test_the_same_seed_gives_the_same_trace(name: str) -> None:
     first, second, other = quick(name), quick(name), quick(name, seed=1)
     assert first.trace == second.trace
     assert first.trace != other.trace
-    assert first.f_star == other.f_star  # the data do not depend on the seed
+    assert first.lower_bound == other.lower_bound  # the data do not depend on the seed
 
 
 def test_plans_hold_enough_points() -> None:
@@ -108,14 +104,14 @@ def test_prefix_entropy_is_what_frequencies_leave_open() -> None:
 def test_a_short_search_comes_close_to_the_stated_lowest_and_not_below(name: str) -> None:
     problem = OBJECTS[name].build(0)
     lowest = search_lowest(problem.model, problem.loss, iterations=150)
-    assert problem.f_star <= lowest < 1.1 * problem.f_star
+    assert problem.lower_bound <= lowest < 1.1 * problem.lower_bound
 
 
 def test_every_source_of_f_star_is_a_sentence() -> None:
     for name in NAMES:
         problem = OBJECTS[name].build(0)
-        assert problem.loss().item() > problem.f_star
-        assert problem.f_star_source.startswith(("exact", "lower bound", "lowest loss that"))
+        assert problem.loss().item() > problem.lower_bound
+        assert problem.source.startswith(("exact", "lower bound", "lowest loss that"))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +119,7 @@ def test_every_source_of_f_star_is_a_sentence() -> None:
     [
         ({"name": "mlp"}, "object: expected one of deep-linear, .*digits-vit, got 'mlp'"),
         ({"steps": 0}, "steps: expected at least 1, got 0"),
-        ({"every": 0}, "every: expected a whole number of updates of at least 1, got 0"),
+        ({"every": 0}, "every: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_mistakes_are_one_sentence(choices, sentence: str) -> None:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autowarmup.lab.theory import checks_gd, checks_lmo, checks_methods, rules
-from autowarmup.lab.theory.bounds import fixed, gd, lmo, momentum
-from autowarmup.lab.theory.checks_lmo import Case
+from autowarmup.lab.theory import rules
+from autowarmup.lab.theory.bounds import gd, lmo, momentum
+from autowarmup.lab.theory.checks import descent, laws, noise, rates
+from autowarmup.lab.theory.checks.cases import Case
+from autowarmup.lab.theory.checks.fixed_steps import fixed_steps
 from autowarmup.lab.theory.families import FAMILIES
 from autowarmup.lab.theory.law import Law
 
@@ -28,15 +30,16 @@ def violated(rows) -> list:
 @settings(max_examples=120)
 @given(st.sampled_from(list(FAMILIES)), seeds)
 def test_single_steps_of_random_functions(name, seed):
-    assert violated(checks_lmo.single_steps(case(name, seed, 3))) == []
+    assert violated(descent.single_steps(case(name, seed, 3))) == []
 
 
 @settings(max_examples=70)
 @given(st.sampled_from(list(FAMILIES)), seeds)
 def test_expectations_and_non_convex_rates_of_random_functions(name, seed):
     drawn = case(name, seed)
-    assert violated(checks_methods.noisy(drawn)) == []
-    assert violated(checks_lmo.other_rates(drawn, steps=40)) == []
+    assert violated(noise.noisy(drawn)) == []
+    assert violated(rates.not_convex(drawn, steps=40)) == []
+    assert violated(descent.searched_and_inexact(drawn)) == []
 
 
 STAR = [name for name in FAMILIES if name != "wavy, l2"]
@@ -46,12 +49,12 @@ STAR = [name for name in FAMILIES if name != "wavy, l2"]
 @given(st.sampled_from(STAR), seeds)
 def test_rates_of_random_star_convex_functions(name, seed):
     drawn = case(name, seed)
-    assert violated(checks_lmo.star_convex(drawn, steps=40)) == []
-    assert violated(checks_methods.weight_decay(drawn, steps=40)) == []
-    assert violated(checks_methods.momenta(drawn, steps=30)) == []
+    assert violated(rates.star_convex(drawn, steps=40)) == []
+    assert violated(rates.weight_decay(drawn, steps=40)) == []
+    assert violated(rates.momenta(drawn, steps=30)) == []
 
 
-GD = [name for name in FAMILIES if checks_gd.applies(case(name, 0))]
+GD = [name for name in FAMILIES if case(name, 0).h0h1]
 
 
 @settings(max_examples=40)
@@ -59,21 +62,21 @@ GD = [name for name in FAMILIES if checks_gd.applies(case(name, 0))]
 @example("star-convex, l2", 685722)  # no instance has a step to take
 def test_gradient_descent_on_random_functions(name, seed):
     drawn = case(name, seed)
-    assert violated(checks_gd.descent(drawn)) == []
-    assert violated(checks_gd.counts(drawn, steps=60)) == []
+    assert violated(descent.gradient_descent(drawn)) == []
+    assert violated(rates.gradient_descent(drawn, steps=60)) == []
 
 
 @settings(max_examples=15)
 @given(seeds)
 def test_fixed_steps_closure_and_sequences(seed):
     rng = np.random.default_rng(seed)
-    assert violated(checks_gd.closure(rng, 4)) == []
-    assert violated(checks_gd.worst_sequences(rng, 4, steps=300)) == []
-    assert violated(checks_methods.sign_noise(rng, 10)) == []
+    assert violated(laws.closure(rng, 4)) == []
+    assert violated(laws.worst_sequences(rng, 4, steps=300)) == []
+    assert violated(noise.sign_noise(rng, 10)) == []
 
 
 def test_fixed_steps_and_their_lower_bounds(theory_rng):
-    rows = list(checks_gd.fixed_steps(theory_rng, 10))
+    rows = list(fixed_steps(theory_rng, 10))
     assert violated(rows) == []
     assert len(rows) == 9
 
@@ -90,7 +93,7 @@ COUNTS = {
     "B.2 fixed": lambda law, gap0, eps: gd.pl_fixed_count(law, 0.1, gap0, eps),
     "B.3": lambda law, gap0, eps: gd.aiming_count(law, 1.0, 1.5, gap0, eps),
     "B.3 unit": lambda law, gap0, eps: gd.aiming_count_unit(law, 1.5, gap0, eps),
-    "B.4b": lambda law, gap0, eps: fixed.lower_bound_pl(
+    "B.4b": lambda law, gap0, eps: gd.lower_bound_pl(
         law.K0, law.K1 * gap0 / law.K0, 0.001, gap0, eps
     ),
 }
@@ -117,10 +120,10 @@ def test_the_gd_count_is_the_pl_count_without_the_power(K0, K1, mu, gap0, share)
 
 @given(positive, st.floats(1e-6, 1e6))
 def test_the_largest_stable_step_lies_between_its_limits(H0, z):
-    eta = fixed.largest_stable(H0, z)
+    eta = gd.largest_stable(H0, z)
     assert eta <= 2 / H0 * (1 + 1e-12)
     # The plane allows less, by the logarithm.
-    assert eta >= fixed.stable_in_the_plane(H0, H0, z) * (1 - 1e-12)
+    assert eta >= gd.stable_in_the_plane(H0, H0, z) * (1 - 1e-12)
 
 
 @given(positive, positive, positive, positive)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from autowarmup.lab.theory import checks_networks as checks
-from autowarmup.lab.theory import neural, neural_figure, small_networks, trained, verify
+from autowarmup.lab.problems.data import one_hot, principal_components
+from autowarmup.lab.theory import networks, random_networks, verify
 from autowarmup.lab.theory.bounds.networks import (
     Attention,
     DeepLinear,
@@ -17,8 +15,9 @@ from autowarmup.lab.theory.bounds.networks import (
     Moments,
     TwoLayers,
 )
-from autowarmup.lab.theory.courses import descend, logged
-from autowarmup.lab.theory.networks import ToyCrossEntropy
+from autowarmup.lab.theory.checks import networks as checks
+from autowarmup.lab.theory.hessian_runs import descend, logged
+from autowarmup.lab.theory.networks import Toy
 
 MOMENTS = Moments(3.0, 0.5, 6.0)
 BOUNDS = [
@@ -29,11 +28,11 @@ BOUNDS = [
     TwoLayers(MOMENTS, 0.01),
     Attention(1.3, 0.01),
 ]
-TINY = trained.Size(60, 10, 4, 4, 6, 4)
+TINY = networks.Size(60, 10, 4, 4, 6, 4)
 
 
 @pytest.fixture(scope="module")
-def courses():
+def trained():
     return checks.trained_networks(TINY, seeds=(0,), steps=40, points=4)
 
 
@@ -79,13 +78,13 @@ def test_constants_too_small_and_weights_outside_are_caught():
 
 
 def test_random_weights_are_balanced(theory_rng):
-    first, second = small_networks._balanced(theory_rng, (4, 4, 3), np.ones(5))
+    first, second = random_networks.balanced(theory_rng, (4, 4, 3), np.ones(5))
     inner, outer = np.swapaxes(second, 1, 2) @ second, first @ np.swapaxes(first, 1, 2)
     assert inner == pytest.approx(outer, abs=1e-12)
 
 
-def test_runs_on_data_hold_and_the_blank_input_breaks_the_printed_form(courses):
-    rows, runs = courses
+def test_runs_on_data_hold_and_the_blank_input_breaks_the_printed_form(trained):
+    rows, runs = trained
     held = {row.statement: row for row in rows}
     assert len(held) == 5
     assert all(row.verdict in ("pass", "vacuous") for row in rows if not row.expected_fail)
@@ -100,19 +99,19 @@ def test_runs_on_data_hold_and_the_blank_input_breaks_the_printed_form(courses):
 
 
 def test_lanczos_is_the_dense_norm_and_the_start_is_balanced():
-    problem = trained.leaky_relu(0, TINY)
-    start = [w.detach().clone() for w in problem.model.parameters()]
-    held = trained.one_hot(trained.components(TINY.components, TINY.images))
+    bounded = networks.leaky_relu(0, TINY)
+    start = [w.detach().clone() for w in bounded.problem.model.parameters()]
+    held = one_hot(principal_components(TINY.components, TINY.images))
 
     def loss(w):
         first, second = (p.view_as(x) for p, x in zip(w.split(sizes), start, strict=True))
-        out = torch.nn.functional.leaky_relu(held.x @ first.T, trained.LEAK) @ second.T
+        out = torch.nn.functional.leaky_relu(held.x @ first.T, networks.LEAK) @ second.T
         return (out - held.y).square().sum(1).mean() / 2
 
     sizes = [w.numel() for w in start]
     flat = torch.cat([w.flatten() for w in start])
     dense = torch.linalg.matrix_norm(torch.func.jacrev(torch.func.grad(loss))(flat), 2).item()
-    run = descend(problem, 1, 2)
+    run = descend(bounded, 1, 2)
     assert run.loss[0] == pytest.approx(loss(flat).item())
     assert run.norm[0] == pytest.approx(dense, rel=1e-4)
     assert run.balance[0] == pytest.approx([0.0, 1.0])
@@ -120,14 +119,14 @@ def test_lanczos_is_the_dense_norm_and_the_start_is_balanced():
     assert (moments.smallest, moments.largest) == pytest.approx((1.0, 1.0))
 
 
-def test_toy_network_violates_the_printed_form_with_the_exact_gradient(theory_rng):
-    net, w, h = ToyCrossEntropy(), theory_rng.standard_normal(3), 1e-5
-    slope = [(net.value(w + h * e) - net.value(w - h * e)) / (2 * h) for e in np.eye(3)]
-    assert net.gradient(w) == pytest.approx(slope, abs=1e-8)
+def test_toy_network_violates_the_printed_form():
     printed, corrected = checks.toy_rows()
     assert printed.verdict == "fail"
     assert printed.measured > 3 * printed.bound
     assert corrected.verdict == "pass"
+    # f* is exact: from the minimiser nothing moves.
+    run = descend(Toy.bounded(Toy.best), 3, 3)
+    assert np.abs(run.gap).max() < 1e-15
 
 
 def test_without_scikit_learn_the_rest_is_still_checked(monkeypatch):
@@ -136,23 +135,6 @@ def test_without_scikit_learn_the_rest_is_still_checked(monkeypatch):
     assert "pip install" in left_out
     assert not any("digits" in row.objective for row in rows)
     assert len(rows) >= 10
-
-
-def test_the_record_is_written_and_drawn(courses, monkeypatch, tmp_path):
-    monkeypatch.setattr(checks, "trained_networks", lambda *_: courses)
-    record = neural.study(seeds=(0,), points=6, instances=10, command="here")
-    path = neural.write(record, tmp_path)
-    held = json.loads(path.read_text())
-    assert set(held["objects"]) == set(neural.LABELS)
-    assert held["environment"]["torch"]
-    for name, entry in held["objects"].items():
-        (run,) = entry["runs"]
-        bound, norm = np.array(run["bound"]), np.array(run["hessian_norm"])
-        assert np.all(bound >= norm) != entry["expected_fail"], name
-    held["objects"] = {name: held["objects"][name] for name in ("leaky-relu", "toy-ce")}
-    neural_figure.draw(held, tmp_path)
-    assert (tmp_path / "neural.svg").stat().st_size > 10_000
-    assert (tmp_path / "neural.png").exists()
 
 
 def test_logged_steps_are_dense_at_the_start():

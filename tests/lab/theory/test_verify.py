@@ -16,13 +16,11 @@ from rich.console import Console
 from autowarmup.lab.cli import main
 from autowarmup.lab.theory import rules
 from autowarmup.lab.theory import verify as verification
-from autowarmup.lab.theory.checks_lmo import Case
+from autowarmup.lab.theory.checks.cases import Case
 from autowarmup.lab.theory.families import FAMILIES
-from autowarmup.lab.theory.page import write_page
+from autowarmup.lab.theory.report import Report, headline, lines, print_report
 from autowarmup.lab.theory.rows import UNITS, Row, compare, merge
-from autowarmup.lab.theory.terminal import print_report
-from autowarmup.lab.theory.verify import Report, verify
-from autowarmup.lab.theory.words import headline, lines
+from autowarmup.lab.theory.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def test_the_committed_run_is_large_and_clean():
 
 
 def test_the_same_seed_gives_the_same_numbers(report):
-    again = verification.family_rows(0, 3, 0)
+    again = verification.family_rows("radial cosh, l2", 3, 0)
     held = {(row.statement, row.objective): row for row in report.rows}
     assert again
     assert all(held[row.statement, row.objective] == row for row in again)
@@ -117,7 +115,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_stands_alone_and_says_what_the_rows_say(report, tmp_path):
-    page = write_page(tmp_path / "new", report)
+    page = report.write(tmp_path / "new")
     text = page.read_text()
     tags = Tags()
     tags.feed(text)
@@ -131,7 +129,7 @@ def test_the_page_stands_alone_and_says_what_the_rows_say(report, tmp_path):
     fields = {"statement", "objective", "measured", "bound", "margin", "verdict", "expected_fail"}
     assert all(fields <= set(row) for row in held["rows"])
     assert {row["verdict"] for row in held["rows"]} <= {"pass", "fail", "vacuous"}
-    assert write_page(tmp_path / "new", report).read_text() == text
+    assert report.write(tmp_path / "new").read_text() == text
 
 
 def test_comparing_takes_the_worst_instance():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autowarmup.lab.train import OPTIMIZERS, RECIPES, Recipe, Suggestion
+from autowarmup.lab.train import OPTIMIZERS, RECIPES, Recipe
 
 MICRO = Recipe(
     width=16,
@@ -18,7 +18,7 @@ MICRO = Recipe(
     data="stdlib",
     tokenizer="bytes",
     about="for tests",
-    suggested={name: Suggestion(1e-2) for name in OPTIMIZERS},
+    rates=dict.fromkeys(OPTIMIZERS, 1e-2),
 )
 
 

@@ -79,17 +79,19 @@ def full_disk(run: Run) -> None:
 def compared(tiny: dict[str, Any], micro: dict[str, Any]) -> None:
     """The same run in one process and in several."""
     tiny = {"recipe": "tiny-cpu", "eval_batches": 2, **tiny}
-    flat = TrainConfig(optimizer="adamw", peak="flat", calibrate=False, steps=24, **tiny)
+    flat = TrainConfig(optimizer="adamw", rule="flat", calibrate=False, steps=24, **tiny)
     share("tiny-one", 1, flat)
     share("tiny-ddp", 4, flat)
     share("tiny-fsdp", 4, TrainConfig(**flat.to_dict() | {"parallel": "fsdp"}))
     muon = TrainConfig(optimizer="muon", **micro)
     share("muon-one", 1, muon)
     share("muon-fsdp", 2, TrainConfig(**muon.to_dict() | {"parallel": "fsdp"}))
-    measured = TrainConfig(optimizer="adamw", lr=0.05, peak="flat", **micro)
+    measured = TrainConfig(optimizer="adamw", lr=0.05, rule="flat", **micro)
     share("adamw-one", 1, measured)
     share("adamw-ddp", 2, measured)
-    parts = TrainConfig(optimizer="normsgd", accumulation=2, clip=0.05, warmup="5", **micro)
+    parts = TrainConfig(
+        optimizer="normsgd", accumulation=2, clip=0.05, rule="linear 5 steps", **micro
+    )
     share("normsgd-one", 1, parts)
     share("normsgd-fsdp", 2, TrainConfig(**parts.to_dict() | {"parallel": "fsdp"}))
 
@@ -124,6 +126,7 @@ if __name__ == "__main__":
 
     root, corpus = Path(sys.argv[1]), sys.argv[2]
     torch.set_num_threads(1)
+    os.fsync = lambda handle: None  # a killed process loses nothing that it has written
     RECIPES["micro"] = conftest.MICRO
     text = {"data": corpus, "threads": 1, "eval_every": 10}
     compared(text, {"recipe": "micro", **text})

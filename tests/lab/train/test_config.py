@@ -14,13 +14,14 @@ from autowarmup.lab.train import OPTIMIZERS, RECIPES, TrainConfig
 def test_every_recipe_fills_every_field(recipe, optimizer):
     config = TrainConfig(recipe=recipe, optimizer=optimizer)
     assert None not in config.to_dict().values()
-    assert config.lr == RECIPES[recipe].suggested[optimizer].lr
+    assert config.lr == RECIPES[recipe].rates[optimizer]
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_given_values_win_over_the_recipe():
-    config = TrainConfig(recipe="tiny-cpu", lr=0.5, steps=7, batch_size=2, div=3.0)
-    assert (config.lr, config.steps, config.batch_size, config.div) == (0.5, 7, 2, 3.0)
+    config = TrainConfig(recipe="tiny-cpu", lr=0.5, steps=7, batch_size=2, rule="Flat( div=3 )")
+    assert (config.lr, config.steps, config.batch_size) == (0.5, 7, 2)
+    assert config.rule == "flat(div=3.0)"
 
 
 def test_published_protocol():
@@ -28,18 +29,30 @@ def test_published_protocol():
     size = RECIPES["llama-124m"]
     assert (size.width, size.layers, size.heads) == (768, 12, 12)
     assert (config.batch_size, config.sequence_length, config.steps) == (256, 512, 8000)
-    assert (config.weight_decay, config.clip, config.div, config.lr) == (0.1, 0.5, 5.0, 1e-2)
-    assert size.suggested["normsgd"].f_star == 4.3
+    assert (config.weight_decay, config.clip, config.lr) == (0.1, 0.5, 1e-2)
     assert RECIPES["llama-210m"].layers == 24
 
 
 @pytest.mark.parametrize(
-    ("warmup", "expected"), [("50", 50), ("5%", 10), ("0", 1), ("0.1%", 1), ("200", 200)]
+    ("earlier", "rule", "measures"),
+    [
+        (
+            {"warmup": "50", "peak": "watched", "calibrate": True, "div": 100.0},
+            "linear 50 steps",
+            False,
+        ),
+        ({"warmup": "5%"}, "linear 5%", False),
+        ({"warmup": "1"}, "none", False),
+        ({"warmup": "adaptive", "peak": "watched", "calibrate": True}, "watched", False),
+        ({"warmup": "adaptive", "peak": "flat", "calibrate": True, "div": 5.0}, "flat", True),
+        ({"peak": "flat", "calibrate": False, "div": 5.0}, "flat(div=5.0)", False),
+        ({"peak": "0.5", "max_fraction": 0.1}, "gap law(end=0.5, max_fraction=0.1)", True),
+        ({"peak": "accurate", "smoothing": 0.5}, "accurate(smoothing=0.5)", True),
+    ],
 )
-def test_linear_warmup_length(warmup, expected):
-    config = TrainConfig(warmup=warmup, steps=200)
-    assert not config.adaptive
-    assert config.warmup_steps == expected
+def test_configs_of_earlier_versions_are_read(earlier, rule, measures):
+    config = TrainConfig.from_dict({"recipe": "tiny-cpu", "optimizer": "lion", **earlier})
+    assert (config.rule, config.calibrate) == (rule, measures)
 
 
 @pytest.mark.parametrize(
@@ -51,18 +64,24 @@ def test_linear_warmup_length(warmup, expected):
         ({"lr": 0.0}, "lr: expected a positive number, got 0.0"),
         ({"lr": float("nan")}, "lr: expected a positive number, got nan"),
         ({"lr": float("inf")}, "lr: expected a positive number, got inf"),
-        ({"div": 0.5}, "div: expected a number of at least 1, got 0.5"),
-        ({"warmup": "300", "steps": 200}, "warmup: expected at most the 200 steps"),
-        ({"warmup": "101%", "steps": 200}, "warmup: expected at most the 200 steps"),
-        ({"warmup": "soon"}, 'warmup: expected "adaptive", a number of steps'),
-        ({"warmup": "nan%"}, 'warmup: expected "adaptive", a number of steps'),
-        ({"warmup": "-5"}, 'warmup: expected "adaptive", a number of steps'),
-        ({"peak": "high"}, "peak: expected a warm-up rule out of"),
-        ({"peak": "1.5"}, "peak: expected a warm-up rule out of"),
+        ({"rule": "flat(div=0.5)"}, "expected div >= 1 .*, got 0.5"),
+        (
+            {"rule": "linear 300 steps", "steps": 200},
+            "expected a warm-up of at most the 200 updates",
+        ),
+        ({"rule": "linear 101%"}, r"expected a share of the run in \[0, 1\]"),
+        ({"rule": "soon"}, "rule: expected 'none', 'linear 5%'"),
+        ({"rule": "nan%"}, "rule: expected 'none', 'linear 5%'"),
+        ({"rule": "50"}, "a bare number reads like a rate"),
+        ({"rule": "flat(max_fraction=0)"}, "expected 0 < max_fraction <= 1"),
+        ({"rule": "flat(smoothing=1.0)"}, "expected 0 <= smoothing < 1"),
+        (
+            {"calibrate": True},
+            "calibrate: the rule 'watched' has no first rate to measure; expected",
+        ),
+        ({"rule": "linear 5%", "calibrate": True}, "the rule 'linear 5%' has no first rate"),
         ({"decay": "poly"}, "decay: expected one of cosine"),
         ({"mixed_precision": "fp8"}, "mixed_precision: expected one of no, fp16, bf16"),
-        ({"max_fraction": 0.0}, "max_fraction: expected a share"),
-        ({"smoothing": 1.0}, r"smoothing: expected a number in \[0, 1\)"),
         ({"lower_bound": float("inf")}, "lower_bound: expected a finite loss"),
         ({"seed": -1}, "seed: expected 0 or more"),
         ({"clip": -1.0}, "clip: expected 0"),
@@ -83,8 +102,9 @@ def test_ids_tell_configs_apart():
     configs = [
         TrainConfig(),
         TrainConfig(seed=1),
-        TrainConfig(calibrate=False),
-        TrainConfig(warmup="5%"),
+        TrainConfig(rule="flat"),
+        TrainConfig(rule="flat", calibrate=False),
+        TrainConfig(rule="linear 5%"),
         TrainConfig(clip=1.0),
     ]
     ids = {config.id for config in configs}
@@ -93,14 +113,14 @@ def test_ids_tell_configs_apart():
 
 
 def test_command_names_what_was_changed():
-    config = TrainConfig(optimizer="lion", calibrate=False, warmup="5%", clip=1.0)
+    config = TrainConfig(optimizer="lion", calibrate=False, rule="flat(div=50)", clip=1.0)
     words = shlex.split(config.command("some dir"))
     assert words[:2] == ["autowarmup", "train"]
     assert "--no-calibrate" in words
     assert words[words.index("--clip") + 1] == "1.0"
-    assert words[words.index("--warmup") + 1] == "5%"
+    assert words[words.index("--rule") + 1] == "flat(div=50.0)"
     assert words[words.index("--out") + 1] == "some dir"
-    assert "--smoothing" not in words
+    assert "--decay" not in words
 
 
 def test_config_cannot_be_changed():

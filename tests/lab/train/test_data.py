@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from autowarmup.lab.train import data as data_module
-from autowarmup.lab.train import sources
-from autowarmup.lab.train.data import Corpus, is_validation, load_corpus
+from autowarmup.lab.train import sources, token_cache
+from autowarmup.lab.train.data import Corpus, load_corpus
 from autowarmup.lab.train.sources import find_source, stream_rows
+from autowarmup.lab.train.token_cache import is_validation
 
 TEXTS = [f"document {n}: the quick brown fox jumps over dog number {n * n}" for n in range(200)]
 
@@ -116,8 +116,7 @@ def test_fineweb_stops_when_it_has_enough(parquet, monkeypatch):
     local = {"path": "parquet", "data_files": str(parquet)}
     assert sources.FINEWEB == {"path": "HuggingFaceFW/fineweb", "name": "sample-10BT"}
     monkeypatch.setattr(sources, "FINEWEB", local)
-    lots = data_module._lots
-    monkeypatch.setattr(data_module, "_lots", lambda documents, size: lots(documents, 10))
+    monkeypatch.setattr(token_cache, "ENCODED_AT_ONCE", 10)
     told = []
     corpus = load("fineweb", wanted=2000, tell=told.append)
     assert 2000 <= len(corpus.train) < 3000
@@ -149,7 +148,7 @@ def test_tokens_are_made_once(tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     path.write_text("some text to learn from " * 40)
     first = load(path)
-    monkeypatch.setattr(data_module, "_write", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(token_cache, "_make", lambda *_: pytest.fail("made again"))
     second = load(path)
     np.testing.assert_array_equal(first.train, second.train)
     monkeypatch.undo()
@@ -162,7 +161,7 @@ def test_changed_and_damaged_corpora_are_made_again(tmp_path, cache):
     path.write_text("another text to learn from " * 40)
     after = load(path).train.tobytes()
     assert before != after
-    for made in cache.glob("*/train.bin"):
+    for made in cache.glob("*/train.npy"):
         made.write_bytes(made.read_bytes()[:10])  # a disk that lost the end
     assert load(path).train.tobytes() == after
     assert not list(cache.glob("*.tmp-*"))
@@ -217,7 +216,7 @@ def test_full_disk_leaves_no_half_corpus(tmp_path, cache, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data_module, "_write", full)
+    monkeypatch.setattr(np, "save", full)
     with pytest.raises(ValueError, match=r"could not write tokens.*No space left"):
         load(path)
     assert list(cache.iterdir()) == []

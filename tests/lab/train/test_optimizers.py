@@ -12,7 +12,7 @@ from autowarmup.lab.train.optimizers import build_optimizer
 def test_every_optimizer_learns_one_batch(name):
     size = RECIPES["tiny-cpu"]
     model = build_model(size, vocabulary=256, sequence_length=16, seed=0)
-    lr = size.suggested[name].lr / 3
+    lr = size.rates[name] / 3
     optimizer = build_optimizer(name, model, lr=lr, weight_decay=0.1)
     held = [p for group in optimizer.param_groups for p in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in model.parameters()}

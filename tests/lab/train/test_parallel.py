@@ -164,7 +164,7 @@ def test_one_process_refuses_what_needs_several(micro, tmp_path, options, senten
     [
         ({"measure": True}, "measured on whole weights; expected --parallel ddp, got fsdp"),
         ({"mixed_precision": "fp16"}, "expected no or bf16 with --parallel fsdp, got fp16"),
-        ({"peak": "flat"}, "expected --no-calibrate or --parallel ddp, got fsdp"),
+        ({"rule": "flat"}, "expected --no-calibrate or --parallel ddp, got fsdp"),
     ],
 )
 def test_what_shards_cannot_do_is_refused(micro, tmp_path, monkeypatch, options, sentence):

@@ -24,6 +24,7 @@ from autowarmup.lab.train.train import train
 from autowarmup.lab.train.run import Run
 
 RECIPES["micro"] = conftest.MICRO
+os.fsync = lambda handle: None  # a killed process loses nothing that it has written
 root, corpus = sys.argv[2:4]
 update = Run.update
 
@@ -40,10 +41,11 @@ def in_child(config, out, kill_at=None, resume=False):
     return os.waitpid(child, 0)[1]
 
 for spec in sys.argv[4:]:
-    optimizer, warmup, kills = spec.split("/")
-    config = TrainConfig(recipe="micro", optimizer=optimizer, warmup=warmup, lr=0.05, steps=100,
-                         peak="0.02", data=corpus, checkpoint_every=5, threads=1)
-    base = f"{root}/{optimizer}-{warmup}"
+    optimizer, kind, kills = spec.split("/")
+    rule = {"law": "gap law(end=0.02)", "linear": "linear 20 steps"}[kind]
+    config = TrainConfig(recipe="micro", optimizer=optimizer, rule=rule, lr=0.05, steps=100,
+                         data=corpus, checkpoint_every=5, threads=1)
+    base = f"{root}/{optimizer}-{kind}"
     assert in_child(config, base) == 0
     for kill in kills.split(","):
         out = f"{base}-killed-{kill}"
@@ -52,7 +54,7 @@ for spec in sys.argv[4:]:
 """
 
 # Checkpoints lie at every fifth update; the ramp after the cap takes updates 25 to 27.
-KILLS = {"lion/adaptive": (13, 26, 63), "muon/adaptive": (8,), "adamw/20": (9, 52)}
+KILLS = {"lion/law": (13, 26, 63), "muon/law": (8,), "adamw/linear": (9, 52)}
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +88,15 @@ def test_killed_and_resumed_equals_never_stopped(runs, name, kill):
 
 
 def test_the_kills_hit_every_phase(runs):
-    trace = Trace.read(runs / "lion-adaptive" / "trace.jsonl")
+    trace = Trace.read(runs / "lion-law" / "trace.jsonl")
     statuses, phases = trace.column("status"), trace.column("phase")
-    warming, ramp, decay = KILLS["lion/adaptive"]
+    warming, ramp, decay = KILLS["lion/law"]
     factors = trace.column("factor")
     assert phases[warming] == phases[ramp] == "warmup"
     assert "CAP_REACHED" not in statuses[:warming]
     assert "CAP_REACHED" in statuses[:25]  # so the checkpoint at 25 lies inside the ramp
     assert factors[24] < factors[25] < factors[26] < factors[27] == 1.0
     assert phases[decay] == "decay"
-    record = json.loads((runs / "lion-adaptive" / "result.json").read_text())
+    record = json.loads((runs / "lion-law" / "result.json").read_text())
     assert (record["warmup_ended_by"], record["warmup_end_step"]) == ("cap", 27)
     assert record["div"] > 1.0

@@ -17,7 +17,7 @@ def test_bpe_ends_documents_and_saves_as_a_tokenizers_file(tmp_path):
     assert tokens.size <= 270
     (numbers,) = tokens.encode(["lower"])
     assert numbers.dtype == np.uint16
-    assert numbers[-1] == tokens.end
+    assert numbers[-1] == tokens.closing[0]
     assert tokens.tokenizer.decode(numbers.tolist()) == "lower"
     tokens.tokenizer.save(str(tmp_path / "own.json"))
     again = load_tokens(str(tmp_path / "own.json"))

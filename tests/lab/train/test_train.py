@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from autowarmup.history import Trace
-from autowarmup.lab.train import OPTIMIZERS, TrainConfig
+from autowarmup.lab.train import OPTIMIZERS, TrainConfig, batch_gradient
 from autowarmup.lab.train.train import train
 
 run_module = importlib.import_module("autowarmup.lab.train.run")
@@ -30,7 +30,7 @@ def quiet(config, out, **options):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_adaptive_record(micro, tmp_path, optimizer):
-    config = TrainConfig(optimizer=optimizer, lr=0.2, peak="flat", **micro)
+    config = TrainConfig(optimizer=optimizer, lr=0.2, rule="flat", **micro)
     result = quiet(config, tmp_path / "run")
     assert set(result) == KEYS
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
@@ -57,18 +57,20 @@ def test_adaptive_record(micro, tmp_path, optimizer):
 
 
 def test_linear_record(micro, tmp_path):
-    result = quiet(TrainConfig(warmup="25%", **micro), tmp_path / "run")
+    result = quiet(TrainConfig(rule="linear 25%", **micro), tmp_path / "run")
     trace = Trace.read(tmp_path / "run" / "trace.jsonl")
     assert trace.column("factor")[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert all(0 < factor < 1 for factor in trace.column("factor")[5:])
     assert trace.column("phase") == ["warmup"] * 4 + ["decay"] * 16
-    assert (result["warmup_end_step"], result["warmup_ended_by"]) == (4, "linear")
+    assert (result["warmup_end_step"], result["warmup_ended_by"]) == (4, "length")
     assert result["div"] is None
-    assert result["trace"]["gap"] == [None] * 20
+    assert all(gap > 0 for gap in result["trace"]["gap"])
 
 
 def test_without_calibration_div_stays_as_given(micro, tmp_path):
-    result = quiet(TrainConfig(calibrate=False, div=7.0, peak="0.5", **micro), tmp_path / "run")
+    result = quiet(
+        TrainConfig(calibrate=False, rule="gap law(end=0.5, div=7)", **micro), tmp_path / "run"
+    )
     assert result["div"] == 7.0
     assert result["gap_peak"] == pytest.approx(0.5 * result["gap0"])
 
@@ -85,14 +87,16 @@ def test_equal_configs_give_equal_bytes(micro, tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_accumulation_changes_rounding_only(micro, tmp_path, optimizer):
-    whole = quiet(TrainConfig(optimizer=optimizer, **micro), tmp_path / "whole")
-    parts = quiet(TrainConfig(optimizer=optimizer, accumulation=4, **micro), tmp_path / "parts")
+    whole = quiet(TrainConfig(optimizer=optimizer, rule="flat", **micro), tmp_path / "whole")
+    parts = quiet(
+        TrainConfig(optimizer=optimizer, rule="flat", accumulation=4, **micro), tmp_path / "parts"
+    )
     assert parts["trace"]["loss"][:5] == pytest.approx(whole["trace"]["loss"][:5], abs=1e-3)
     assert parts["div"] == pytest.approx(whole["div"], rel=0.05)
 
 
 def test_clipping_bounds_the_gradient_that_moves(micro, tmp_path):
-    free = TrainConfig(optimizer="sgd", lr=0.1, warmup="0", clip=0.0, steps=1, **micro)
+    free = TrainConfig(optimizer="sgd", lr=0.1, rule="none", clip=0.0, steps=1, **micro)
     start = quiet(dataclasses.replace(free, lr=1e-30), tmp_path / "start")
     assert start["val_loss"] == pytest.approx(math.log(256), abs=0.3)
     norms = []
@@ -108,10 +112,10 @@ def test_clipping_bounds_the_gradient_that_moves(micro, tmp_path):
 
 
 def test_divergence_is_a_result(micro, tmp_path, monkeypatch):
-    config = TrainConfig(warmup="1", **micro)
-    honest = run_module.token_loss
+    config = TrainConfig(rule="none", **micro)
+    honest = batch_gradient.token_loss
     monkeypatch.setattr(
-        run_module, "token_loss", lambda *a: honest(*a) * (math.nan if len(seen) > 6 else 1)
+        batch_gradient, "token_loss", lambda *a: honest(*a) * (math.nan if len(seen) > 6 else 1)
     )
     seen: list[int] = []
     update = run_module.Run.update
@@ -130,7 +134,7 @@ def test_divergence_is_a_result(micro, tmp_path, monkeypatch):
 
 
 def test_a_rate_far_too_high_still_runs_while_the_loss_is_finite(micro, tmp_path):
-    result = quiet(TrainConfig(optimizer="lion", lr=5.0, warmup="1", **micro), tmp_path / "run")
+    result = quiet(TrainConfig(optimizer="lion", lr=5.0, rule="none", **micro), tmp_path / "run")
     assert result["status"] == "finished"
     assert result["val_loss"] > 3 * math.log(256)
 
@@ -243,7 +247,7 @@ def test_progress_and_saved_model(micro, tmp_path, capsys):
     from transformers import LlamaForCausalLM
 
     result = train(TrainConfig(save_model=True, **micro), out=tmp_path / "run")
-    assert "muon adaptive" in capsys.readouterr().err
+    assert "muon, watched" in capsys.readouterr().err
     model = LlamaForCausalLM.from_pretrained(tmp_path / "run" / "model", dtype=torch.float32)
     assert sum(p.numel() for p in model.parameters()) == result["parameters"]
 
@@ -254,7 +258,7 @@ def test_lower_bound_above_the_first_loss(micro, tmp_path):
 
 
 def test_a_run_that_never_got_going_leaves_its_directory_free(micro, tmp_path):
-    impossible = TrainConfig(optimizer="lion", lower_bound=99.0, peak="flat", **micro)
+    impossible = TrainConfig(optimizer="lion", lower_bound=99.0, rule="flat", **micro)
     with pytest.raises(ValueError, match="lower_bound must lie below the first loss"):
         quiet(impossible, tmp_path / "run")
     record = quiet(TrainConfig(optimizer="lion", **micro), tmp_path / "run")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies.curvature.__main__ import STUDY, commands
-from studies.curvature.figures import draw, outcome
-from studies.curvature.summary import headline, summary_row, write_summary
 
 from autowarmup.history import Point, Trace
 from autowarmup.lab.curvature.record import build_record, read_record
+from studies.curvature.__main__ import STUDY, commands
+from studies.curvature.figures import draw, outcome
+from studies.curvature.summary import headline, summary_row, write_summary
 
 Record = dict[str, Any]
 

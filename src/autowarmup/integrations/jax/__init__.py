@@ -1,12 +1,6 @@
 """The warm-up rules as pure functions of jax arrays; `autowarmup.rules` is their reference.
 
-A rule is `init() -> carry`, `factor(carry, step) -> share` and `advance(carry, step, loss)`, with
-shapes that never change and no branch on a value, so that they can be traced. A loss that nobody
-gave is NaN here: like one that is not finite it moves nothing, and only the count of it differs.
-
-State is kept in float32 unless another dtype is asked for. Where the reference adds up many small
-numbers, these count with integers or carry the rounding along (Kahan), so that float32 costs no
-more than a few units in the last place of what is computed from it.
+A loss that nobody gave is NaN here: like one that is not finite it moves nothing.
 """
 
 from __future__ import annotations
@@ -14,69 +8,50 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array
 
-from autowarmup.integrations.jax.base import TracedRule, decay, share_left
-from autowarmup.integrations.jax.gaps import gap_law, h0h1
+from autowarmup.integrations.jax.base import TracedRule
+from autowarmup.integrations.jax.gap_law import gap_law
+from autowarmup.integrations.jax.h0h1 import h0h1
+from autowarmup.integrations.jax.timed import timed
 from autowarmup.integrations.jax.watched import watched
-from autowarmup.rules.config import ScheduleConfig
-from autowarmup.rules.gap_law.schedule import ScheduleState
-from autowarmup.rules.gaps import LawState
-from autowarmup.rules.registry import RULES, rule_by_name
-from autowarmup.rules.timed import TimedState
-from autowarmup.rules.watched import WatchedState
+from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.gap_law.rule import GapLaw
+from autowarmup.rules.h0h1 import H0H1
+from autowarmup.rules.registry import RULES
+from autowarmup.rules.timed import Timed
+from autowarmup.rules.watched import Watched
 
 __all__ = ["SUPPORTED", "TracedRule", "traced"]
 
 SUPPORTED = tuple(name for name in RULES if name not in ("accurate", "published", "autowu"))
-"""The rules that can be traced by name; a number in (0, 1) is one more."""
+"""The rules that can be traced by name; `GapLaw` with a number as its end is one more."""
 
 
-def traced(name: str | float, config: ScheduleConfig, dtype: Any = jnp.float32) -> TracedRule:
-    """Return a rule of `autowarmup.rules.registry` by name for use under jit.
+def traced(rule: Rule[Any], run: Run, dtype: Any = jnp.float32) -> TracedRule:
+    """Return a rule for use under jit.
 
     Args:
-        name: one of `SUPPORTED`, or the share of the first gap at which the law of the gap peaks.
-        config: the settings; they are constants of the traced function.
+        rule: of `SUPPORTED`, with any settings, or a rule that has a method
+            `traced(run, dtype) -> TracedRule` of its own.
+        run: what it is told; constants of the traced function.
         dtype: of the state.
 
     Raises:
-        ValueError: an unknown rule, or one that cannot be traced.
+        ValueError: a rule that cannot be traced.
     """
-    rule = rule_by_name(name)
-    if rule.name in RULES and rule.name not in SUPPORTED:
-        raise ValueError(
-            f"this rule cannot run under jit: expected one of {', '.join(SUPPORTED)} or a number "
-            f"in (0, 1), got {name!r}"
-        )
-    first = rule.init(config)
-    if isinstance(first, WatchedState):
-        return watched(first, dtype)
-    if isinstance(first, ScheduleState):
-        return gap_law(first.config, dtype)
-    if isinstance(first, LawState):
-        return h0h1(config, dtype)
-    assert isinstance(first, TimedState), "every supported rule is one of these"
-    return timed(first, dtype)
-
-
-def timed(first: TimedState, dtype: Any) -> TracedRule:
-    """Return a ramp of a known length from its reference's first state."""
-    config, length = first.config, first.length
-
-    def factor(carry: tuple[()], step: Array) -> Array:
-        share = (step.astype(dtype) / max(length, 1)) ** first.power
-        ramp = first.first + (1.0 - first.first) * share
-        after = decay(config, share_left(config.total_steps, step, length, dtype))
-        return jnp.where(step < length, ramp, after)
-
-    def end(carry: tuple[()], step: Array) -> Array:
-        return jnp.where(step >= length, length, -1)
-
-    return TracedRule(
-        init=lambda: (),
-        factor=factor,
-        advance=lambda carry, step, loss: carry,
-        gap=lambda carry: jnp.asarray(jnp.nan, dtype),
-        end=end,
+    if isinstance(rule, Watched):
+        return watched(rule, run, dtype)
+    if isinstance(rule, GapLaw) and rule.end not in ("accurate", "published"):
+        return gap_law(rule, run, dtype)
+    if isinstance(rule, H0H1):
+        return h0h1(rule, run, dtype)
+    if isinstance(rule, Timed):
+        return timed(rule, run, dtype)
+    own = getattr(rule, "traced", None)
+    if callable(own):
+        made: Any = own(run, dtype)
+        return made
+    raise ValueError(
+        f"this rule cannot run under jit: expected one of {', '.join(SUPPORTED)}, GapLaw with a "
+        f"number as its end, or a rule with a method traced(run, dtype), got {rule.name!r}"
     )

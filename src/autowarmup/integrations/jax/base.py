@@ -1,4 +1,9 @@
-"""What every traced rule is, and what several of them share."""
+"""What a rule is under jit, and what several of them share.
+
+State is kept in float32 unless another dtype is asked for. Where the reference adds up many small
+numbers, these count with integers or carry the rounding along (Kahan), so that float32 costs no
+more than a few units in the last place of what is computed from it.
+"""
 
 from __future__ import annotations
 
@@ -10,45 +15,70 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from autowarmup.rules.config import ScheduleConfig
+from autowarmup.rules.base import Run
 from autowarmup.rules.decay import WSD_STABLE
+from autowarmup.rules.status import Status
+
+STATUSES = tuple(Status)
+"""A status is its index here."""
+
+
+def code(status: Status) -> int:
+    """Return the index of a status."""
+    return STATUSES.index(status)
+
+
+class TracedUpdate(NamedTuple):
+    """`rules.base.Update` as scalars on the device; what is absent is NaN, an event -1."""
+
+    step: Array
+    share: Array
+    gap: Array
+    smoothed: Array
+    event: Array
+
+
+class TracedMove(NamedTuple):
+    """`rules.base.Move`; `said` is a status or -1."""
+
+    carry: Any
+    share: Array
+    ended: Array | bool = False
+    said: Array | int = -1
 
 
 class TracedRule(NamedTuple):
-    """A rule for jit.
+    """A rule for jit: the same two functions, without a branch on a value.
 
     Attributes:
-        init: () -> what the rule remembers, a NamedTuple of scalars and small vectors.
-        factor: (carry, step) -> share of the peak rate that update `step` uses.
-        advance: (carry, step, loss) -> carry after update `step`, whose loss this was.
-        gap: carry -> smoothed gap, NaN where there is none.
-        end: carry -> index of the first update after warm-up, -1 while it lasts.
+        start: () -> what the rule remembers (a NamedTuple of scalars and small vectors), the share
+            of the first update, and whether there is no warm-up.
+        advance: (carry, update) -> the next share of warm-up.
+        smoothing: factor of the exponential average of the gap.
+        reads_loss: as of the reference.
+        decays_throughout: likewise.
     """
 
-    init: Callable[[], Any]
-    factor: Callable[[Any, Array], Array]
-    advance: Callable[[Any, Array, Array], Any]
-    gap: Callable[[Any], Array]
-    end: Callable[[Any, Array], Array]
+    start: Callable[[], tuple[Any, float, bool]]
+    advance: Callable[[Any, TracedUpdate], TracedMove]
+    smoothing: float = 0.9
+    reads_loss: bool = True
+    decays_throughout: bool = False
 
 
-def decay(config: ScheduleConfig, left: Array) -> Array:
-    """Return `core.decay.decay_factor` as a function of what is left, 1 - progress, in [0, 1]."""
-    if config.decay == "constant":
+def decayed(run: Run, step: Array, since: Array | int, dtype: Any) -> Array:
+    """Return the share of the decay that an update has; exact integers, one division."""
+    left = jnp.asarray(run.total_steps - step, dtype) / jnp.asarray(run.total_steps - since, dtype)
+    left = jnp.clip(left, 0.0, 1.0)
+    if run.decay == "constant":
         return jnp.ones_like(left)
     value = {
         "cosine": lambda: jnp.sin(0.5 * math.pi * left) ** 2,
         "linear": lambda: left,
         "wsd": lambda: jnp.minimum(1.0, left / (1.0 - WSD_STABLE)),
         "sqrt": lambda: left / (1.0 + jnp.sqrt(1.0 - left)),
-    }[config.decay]()
-    return value + config.final_fraction * (1.0 - value)
-
-
-def share_left(total: int, step: Array, since: Array | int, dtype: Any) -> Array:
-    """Return the share of the decay that is left at update `step`; exact integers, one division."""
-    left = jnp.asarray(total - step, dtype) / jnp.asarray(total - since, dtype)
-    return jnp.clip(left, 0.0, 1.0)
+    }[run.decay]()
+    return value + run.final_fraction * (1.0 - value)
 
 
 def choose(condition: Array, yes: Any, no: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The watched ramp; `autowarmup.rules.watched` is the reference."""
+"""The watched ramp; `rules.watched` is the reference."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from autowarmup.integrations.jax.base import TracedRule, choose, decay, share_left
-from autowarmup.rules.watched import WatchedState
+from autowarmup.integrations.jax.base import TracedMove, TracedRule, TracedUpdate, code
+from autowarmup.rules.base import Run
+from autowarmup.rules.status import Status
+from autowarmup.rules.watched import Watched
 
 
-class WatchedCarry(NamedTuple):
-    """`core.rules.watched.WatchedState`; the level is (base + risen / window) ^ power."""
+class WatchCarry(NamedTuple):
+    """`rules.watched.Watch`; the share is (base + risen / window) ^ power."""
 
     base: Array
     risen: Array
@@ -24,49 +26,42 @@ class WatchedCarry(NamedTuple):
     holding: Array
 
 
-def watched(first: WatchedState, dtype: Any) -> TracedRule:
-    """Return the watched ramp from its reference's first state."""
-    config, watch, window = first.config, first.watch, first.window
-    number = lambda value: jnp.asarray(value, dtype)  # noqa: E731 - a short name for a cast
-    whole = lambda value: jnp.asarray(value, jnp.int32)  # noqa: E731
+def watched(rule: Watched, run: Run, dtype: Any) -> TracedRule:
+    """Return the watched ramp."""
+    window = rule.window(run)
 
-    def height(carry: WatchedCarry) -> Array:
+    def height(carry: WatchCarry) -> Array:
         return jnp.minimum(1.0, carry.base + carry.risen.astype(dtype) / window)
 
-    def init() -> WatchedCarry:
-        zero, means = number(0.0), jnp.zeros(watch.apart + 1, dtype)
-        return WatchedCarry(
-            zero, whole(1), zero, zero, whole(0), means, whole(0), jnp.asarray(False)
-        )
+    def start() -> tuple[WatchCarry, float, bool]:
+        zero, none = jnp.asarray(0.0, dtype), jnp.asarray(0, jnp.int32)
+        means = jnp.zeros(rule.apart + 1, dtype)
+        carry = WatchCarry(zero, none + 1, zero, zero, none, means, none, jnp.asarray(False))
+        return carry, (1.0 / window) ** rule.power, False
 
-    def factor(carry: WatchedCarry, step: Array) -> Array:
-        level = height(carry) ** watch.power
-        left = share_left(config.total_steps, step, window, dtype)
-        return jnp.where(step < window, level, level * decay(config, left))
-
-    def advance(carry: WatchedCarry, step: Array, loss: Array) -> WatchedCarry:
-        after = step + 1
-        seen = jnp.isfinite(loss)
-        gap = jnp.where(seen, jnp.maximum(loss - config.lower_bound, 0.0), 0.0).astype(dtype)
-        addend = gap - carry.lost
+    def advance(carry: WatchCarry, update: TracedUpdate) -> TracedMove:
+        after = update.step + 1
+        seen = jnp.isfinite(update.gap)
+        addend = jnp.where(seen, update.gap, 0.0) - carry.lost
         total = carry.total + addend
         lost = (total - carry.total) - addend
         count = carry.seen + seen
-        look = (count > 0) & _due(after, window, watch.looks)
+        look = (count > 0) & _due(after, window, rule.looks)
         mean = total / jnp.maximum(count, 1).astype(dtype)
         means = jnp.where(look, jnp.append(carry.means[1:], mean), carry.means)
         looked = carry.looked + look
-        before = means[jnp.maximum(watch.apart + 1 - looked, 0)]
-        fall = jnp.where(before > 0.0, 1.0 - mean / jnp.where(before > 0.0, before, 1.0), 0.0)
-        missing = jnp.where(looked < 2, -jnp.inf, watch.least - fall)
+        missing = jnp.where(looked < 2, -jnp.inf, rule.least - _fall(means, looked, rule.apart))
         holding = jnp.where(look, missing > 0.0, carry.holding)
-        lower = look & (missing > 0.0)
-        share = jnp.maximum(1.0 / watch.most, jnp.exp(-watch.gain * missing))
-        here, floor = height(carry), watch.floor ** (1.0 / watch.power)
-        lowered = jnp.maximum(here * share ** (1.0 / watch.power), jnp.minimum(here, floor))
-        base = jnp.where(lower, lowered, carry.base)
-        risen = jnp.where(lower, 0, carry.risen) + ~holding
-        moved = WatchedCarry(
+        back = look & (missing > 0.0)
+        share = jnp.maximum(1.0 / rule.most, jnp.exp(-rule.gain * missing))
+        here, floor = height(carry), rule.floor ** (1.0 / rule.power)
+        lowered = jnp.maximum(here * share ** (1.0 / rule.power), jnp.minimum(here, floor))
+        said = jnp.where(update.event >= 0, update.event, code(Status.HELD))
+        said = jnp.where(look, code(Status.HELD), said)
+        said = jnp.where(back & (lowered < here), code(Status.LOWERED), said)
+        base = jnp.where(back, lowered, carry.base)
+        risen = jnp.where(back, 0, carry.risen) + ~holding
+        moved = WatchCarry(
             base.astype(dtype),
             risen.astype(jnp.int32),
             jnp.where(look, 0.0, total),
@@ -76,17 +71,17 @@ def watched(first: WatchedState, dtype: Any) -> TracedRule:
             looked,
             holding,
         )
-        return choose(after > window, carry, moved)
+        ended = after >= window
+        said = jnp.where(holding & ~ended, said, -1)
+        return TracedMove(moved, height(moved) ** rule.power, ended, said)
 
-    def gap(carry: WatchedCarry) -> Array:
-        under_way = carry.total / jnp.maximum(carry.seen, 1).astype(dtype)
-        last = jnp.where(carry.looked > 0, carry.means[-1], jnp.nan)
-        return jnp.where(carry.seen > 0, under_way, last)
+    return TracedRule(start, advance)
 
-    def end(carry: WatchedCarry, step: Array) -> Array:
-        return jnp.where(step >= window, window, -1)
 
-    return TracedRule(init, factor, advance, gap, end)
+def _fall(means: Array, looked: Array, apart: int) -> Array:
+    """Return the relative fall of the mean gap since `apart` looks ago, or since the first."""
+    before = means[jnp.maximum(apart + 1 - looked, 0)]
+    return jnp.where(before > 0.0, 1.0 - means[-1] / jnp.where(before > 0.0, before, 1.0), 0.0)
 
 
 def _due(after: Array, window: int, looks: int) -> Array:

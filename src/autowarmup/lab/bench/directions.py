@@ -6,7 +6,7 @@ The update of every optimizer here has the form
 
 in which the rate stands outside: u does not depend on it. So replicas with different rates share
 one computation of u. Tests hold each of them to the optimizer of the same name that
-`pretrain.optimizers` builds.
+`lab.train.optimizers` builds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from autowarmup.norms.polar import newton_schulz
 
 Stack = dict[str, Tensor]
 BETA = {"muon": 0.999, "lion": 0.99, "signum": 0.9, "normsgd": 0.95, "adamw": 0.95, "sgd": 0.9}
-"""The slowest memory of each optimizer as `pretrain.optimizers` builds it: what `untuned` needs."""
+"""The slowest memory of each optimizer of `lab.train.optimizers`: what `untuned` needs."""
 
 
 class Direction:
@@ -29,7 +29,7 @@ class Direction:
     Args:
         name: muon, lion, signum, normsgd, adamw or sgd.
         parameters: name -> tensor of shape (R, ...); one without a matrix in it is a vector.
-        weight_decay: as `pretrain.optimizers` would be given.
+        weight_decay: as `lab.train.optimizers` would be given.
     """
 
     def __init__(self, name: str, parameters: Mapping[str, Tensor], *, weight_decay: float) -> None:
@@ -75,7 +75,7 @@ class Direction:
     def _normsgd(self, key: str, g: Tensor, x: Tensor) -> Tensor:
         m = self.first[key].lerp_(g, 0.05)
         norm = torch.linalg.vector_norm(m.flatten(1), dim=1)
-        return m / norm.clamp_min(torch.finfo(m.dtype).tiny ** 0.5).view(-1, *[1] * (m.ndim - 1))
+        return m / per_replica(norm.clamp_min(torch.finfo(m.dtype).tiny ** 0.5), m)
 
     def _sgd(self, key: str, g: Tensor, x: Tensor) -> Tensor:
         if x.ndim == 3:
@@ -99,3 +99,8 @@ class Direction:
         v.mul_(b2).addcmul_(g, g, value=1 - b2)
         denominator = (v / (1 - b2**self.step)).sqrt_().add_(1e-8)
         return (m / (1 - b1**self.step)) / denominator
+
+
+def per_replica(values: Tensor, like: Tensor) -> Tensor:
+    """Shape one value per replica so that it multiplies a stacked tensor."""
+    return values.view(-1, *[1] * (like.ndim - 1))

@@ -1,37 +1,150 @@
-"""Run what is missing of a plan, in lots, and store every lot the moment it ends.
+"""Run what is missing of a plan, on this machine or on a Ray cluster, and store it as it ends.
 
-    DIR/runs/<family>-<digest>.jsonl   one line per run of a lot
+    OUT/runs/<job>.jsonl   records, one line per run, written the moment a job ends
+    OUT/work/<job>/        what a job in progress keeps, e.g. checkpoints; removed when it is stored
+    OUT/logs/<job>.log     what a failed job printed
 
-The same call on the same directory continues.
+The same call on the same directory continues: stored runs are kept, failed ones are tried again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autowarmup.lab.bench.plan import RunPlan, run_key
+from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.progress import Progress
+from autowarmup.lab.bench.ray_pool import RayOptions, RayPool
+from autowarmup.lab.bench.records import Record, key_of, read_records, store_records
 from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.compare.workers import Job, Pool, cores
-from autowarmup.lab.files import write_aside
+from autowarmup.lab.bench.workers import Job, Pool, TrainFunction, cores
 
-LOT = 16
+FLEET = 16
 """Replicas that share an operation: more of them leave the cache."""
+_FLEET = "autowarmup.lab.bench.fleet_runs:train_fleet"
+_SINGLE = "autowarmup.lab.bench.single_runs:train_single"
+_OURS = ("runs", "robustness", "environment.json")
 
 
-def lots(plans: Sequence[RunPlan], size: int = LOT, workers: int = 2) -> list[list[RunPlan]]:
-    """Group runs that can share a fleet, in the order in which they were planned.
+@dataclass(frozen=True)
+class Outcome:
+    """How far a plan has come: runs in all, runs stored, why others failed, whether it stopped."""
 
-    A family is cut into lots of nearly equal size, as many for each worker.
+    total: int
+    stored: int
+    failures: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def missing(self) -> int:
+        """Runs that have no record."""
+        return self.total - self.stored
+
+    @property
+    def sentence(self) -> str:
+        """The state in words."""
+        text = f"{self.stored} of {self.total} runs are stored"
+        if self.interrupted:
+            return f"Stopped: {text}; the same command continues."
+        if not self.failures:
+            return f"{text}."
+        return "\n".join([f"{text}; the same command tries the others again.", *self.failures])
+
+
+def run_plans(
+    plans: Iterable[RunPlan],
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    train: str | TrainFunction | None = None,
+    progress: bool = True,
+    ray: RayOptions | None = None,
+) -> Outcome:
+    """Run what `out` does not hold yet and return how far the plan has come.
+
+    Args:
+        plans: what to run.
+        out: a new or empty directory, or one of the benchmark.
+        workers: processes at a time. On this machine by default one per core, each with cores //
+            workers threads; on Ray as many as its resources allow.
+        train: a training of your own for every run, see `Job`; by default a fleet of small models,
+            or `lab.train` for the recipes.
+        progress: show a live display on the terminal.
+        ray: run on a Ray cluster with these options. Records are stored by this process either way.
+
+    Ctrl-C stops the jobs in progress, keeps every stored run and returns with `interrupted` set.
+
+    Raises:
+        ValueError: `out` is not ours, `workers` is below 1, or the cluster cannot be reached or is
+            too small.
+        ModuleNotFoundError: Ray is asked for and not installed.
+        OSError: a record could not be stored; everything stored before stays.
     """
-    families: dict[Setup, list[RunPlan]] = {}
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers: expected at least 1, got {workers}")
+    out, plans = Path(out), list(plans)
+    check_ours(out)
+    held = {key_of(record) for record in read_records(out)}
+    todo = [plan for plan in plans if plan.key not in held]
+    missing, failures, interrupted = len(todo), [], False
+    size = min(workers or cores(), len(todo)) or 1
+    pool = RayPool(ray, workers=workers) if ray and todo else Pool(size, max(1, cores() // size))
+    jobs = _jobs(todo, out, train)
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+    try:
+        with Progress(len(plans), len(plans) - missing, enabled=progress) as display:
+            for event in pool.run(jobs):
+                job, outcome = event.job, _checked(event.job, event.outcome)
+                if outcome is None:
+                    display.started(job)
+                    continue
+                display.ended(job, outcome)
+                if isinstance(outcome, str):
+                    failures.append(f"{job.id}: {outcome} (see {job.log})")
+                    continue
+                store_records(out, job.id, outcome)
+                missing -= len(outcome)
+                shutil.rmtree(job.scratch, ignore_errors=True)
+                job.log.unlink(missing_ok=True)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        pool.close()
+        _remove_empty(out / "work", out / "logs")
+    return Outcome(len(plans), len(plans) - missing, tuple(failures), interrupted)
+
+
+def check_ours(out: Path) -> None:
+    """Refuse a directory with files of others.
+
+    Raises:
+        ValueError: it is one, or a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: expected a directory, got a file")
+    if out.exists() and any(out.iterdir()) and not any((out / name).exists() for name in _OURS):
+        raise ValueError(
+            f"{out}: expected an empty directory or one begun by autowarmup bench, got other files "
+            "in it"
+        )
+
+
+def groups(plans: Sequence[RunPlan], size: int = FLEET, workers: int = 2) -> list[list[RunPlan]]:
+    """Group runs that one process makes together, in the order in which they were planned.
+
+    A family of small models is cut into fleets of nearly equal size, as many for each worker; any
+    other run is alone.
+    """
+    families: dict[Setup | str, list[RunPlan]] = {}
     for plan in plans:
-        families.setdefault(plan.setup.family, []).append(plan)
+        families.setdefault(plan.setup.family if plan.setup.stacked else plan.key, []).append(plan)
     result = []
     for members in families.values():
         count = min(len(members), workers * math.ceil(len(members) / (size * workers)))
@@ -40,110 +153,33 @@ def lots(plans: Sequence[RunPlan], size: int = LOT, workers: int = 2) -> list[li
     return result
 
 
-def read_records(out: str | Path) -> list[dict[str, Any]]:
-    """Return every stored record, in the order of the files' names.
-
-    Raises:
-        ValueError: a file that does not hold records.
-    """
-    records: list[dict[str, Any]] = []
-    for path in sorted((Path(out) / "runs").glob("*.jsonl")):
-        try:
-            found = [json.loads(line) for line in path.read_text().splitlines()]
-            for record in found:
-                key_of(record)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: expected one JSON record a line, got {error!r}") from error
-        records += found
-    return records
+def _jobs(plans: list[RunPlan], out: Path, train: str | TrainFunction | None) -> list[Job]:
+    out, jobs = out.absolute(), []
+    for group in groups(plans) if train is None else [[plan] for plan in plans]:
+        family = group[0].setup.family
+        text = json.dumps([plan.to_dict() for plan in group], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        name = f"{family.id.replace('-lr0-', '-')}-{digest}"
+        executor = train or (_FLEET if family.stacked else _SINGLE)
+        scratch, log = out / "work" / name, out / "logs" / f"{name}.log"
+        jobs.append(Job(name, tuple(group), executor, scratch, log))
+    return jobs
 
 
-def key_of(record: dict[str, Any]) -> str:
-    """Return the key of the plan that a record fulfils."""
-    return run_key(record["setup"], record["seed"], record["rule"], record["options"])
+def _checked(job: Job, outcome: Any) -> list[Record] | str | None:
+    """Return the outcome, or a sentence where it is not a record of each planned run."""
+    if outcome is None or isinstance(outcome, str):
+        return outcome
+    with contextlib.suppress(KeyError, TypeError):
+        if [key_of(record) for record in outcome] == [plan.key for plan in job.plans] and all(
+            (record["val_loss"] is not None) == (record["status"] == "finished")
+            for record in outcome
+        ):
+            return outcome
+    return "the training gave no valid record"
 
 
-def serve(config: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Train one lot in a worker process."""
-    from autowarmup.lab.bench.lot import train_lot
-
-    plans = [
-        RunPlan(Setup(**run["setup"]), run["seed"], run["rule"], run["options"])
-        for run in config["runs"]
-    ]
-    return {"records": train_lot(plans)}
-
-
-def run_plans(
-    plans: Iterable[RunPlan], out: str | Path, *, workers: int | None = None, progress: bool = True
-) -> tuple[int, list[str]]:
-    """Run what `out` does not hold yet; return how many runs are missing still, and why.
-
-    Ctrl-C ends the lots in progress and raises; every stored lot stays.
-    """
-    out = Path(out)
-    (out / "runs").mkdir(parents=True, exist_ok=True)
-    stored = {key_of(record) for record in read_records(out)}
-    todo = lots([plan for plan in plans if plan.key not in stored])
-    missing, sentences = sum(map(len, todo)), []
-    pool = Pool(serve, max(1, min(workers or cores(), len(todo))), threads=1)
-    try:
-        with _bar(sum(map(len, todo)), enabled=progress) as show:
-            for event in pool.run([_job(lot, out) for lot in todo]):
-                if event.outcome is None:
-                    continue
-                if isinstance(event.outcome, str):
-                    sentences.append(f"{event.job.id}: {event.outcome}")
-                    continue
-                _store(out, event.job.id, event.outcome["records"])
-                missing -= len(event.outcome["records"])
-                show(len(event.outcome["records"]), event.job.id)
-    finally:
-        pool.close()
-        shutil.rmtree(out / "work", ignore_errors=True)
-    return missing, sentences
-
-
-def _job(lot: list[RunPlan], out: Path) -> Job:
-    runs = [
-        {"setup": p.setup.to_dict(), "seed": p.seed, "rule": p.rule, "options": p.options}
-        for p in lot
-    ]
-    digest = hashlib.sha256(json.dumps(runs, sort_keys=True).encode()).hexdigest()[:10]
-    name = lot[0].setup.family.id.replace("-lr0-", "-")
-    config = {"id": f"{name}-{digest}", "runs": runs}
-    return Job(config, out / "work" / config["id"], out / "work" / f"{config['id']}.log")
-
-
-def _store(out: Path, name: str, records: list[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
-    write_aside(out / "runs" / f"{name}.jsonl", lines.encode())
-
-
-def _bar(total: int, *, enabled: bool) -> Any:
-    from contextlib import contextmanager
-
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    @contextmanager
-    def bar() -> Any:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        with Progress(*columns, *times, disable=not enabled) as progress:
-            task = progress.add_task("benchmark", total=total)
-
-            def show(runs: int, name: str) -> None:
-                progress.advance(task, runs)
-                if enabled:
-                    progress.console.print(f"{name}: {runs} runs stored", highlight=False)
-
-            yield show
-
-    return bar()
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,7 +1,7 @@
 """Train many replicas side by side: the same optimizer and shapes, each its own rate and rule.
 
-The loop is that of `pretrain.run`: the loss and the clipped gradient of a batch that is a function
-of (seed, step), an update, and the schedule's next rate; only that every tensor holds all replicas.
+The loop is that of `lab.train.run`: the loss and the clipped gradient of a batch that is a function
+of (seed, step), an update, and the rule's next rate; only that every tensor holds all replicas.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autowarmup.lab.bench.directions import BETA, Direction, Stack
-from autowarmup.rules.base import Rule, Seen
-from autowarmup.rules.config import ScheduleConfig
+from autowarmup.lab.bench.directions import BETA, Direction, Stack, per_replica
+from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.rules import build, started
+from autowarmup.rules import step as advance
 
 SMALLEST, BISECTIONS = 1e-3, 10
 FORWARD = 1.0 / 3.0
@@ -30,55 +31,50 @@ class Replica:
     """One run of the fleet.
 
     Attributes:
-        rule: what chooses its rates.
+        plan: the run.
         lr: peak rate.
-        seed: of its weights and data.
-        total_steps: updates, as if it paid for no extra pass.
-        options: further settings of the rule (lower_bound, smoothing).
-        state: of the rule, once begun.
-        losses: of each update, as the rule saw them.
-        factors: of each update.
-        trusts: (update, trust ratio) where probed.
+        state: of the rule, after the first batch.
         start: measured share of the peak rate.
         extra_forwards: forward passes beyond those of training.
-        diverged: the update at which the loss stopped being finite.
-        updates: that it makes, known once it has begun.
+        diverged_at: the update at which the loss stopped being finite.
+        updates: that it makes, fewer than planned where it pays for extra passes.
     """
 
-    rule: Rule
+    plan: RunPlan
     lr: float
-    seed: int
-    total_steps: int
-    options: dict[str, Any] = field(default_factory=dict)
     state: Any = None
     losses: list[float] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
-    trusts: list[tuple[int, float]] = field(default_factory=list)
     start: float = 1.0
     extra_forwards: float = 0.0
-    diverged: int | None = None
+    diverged_at: int | None = None
     updates: int = 0
 
+    def __post_init__(self) -> None:
+        self.rule = build(self.plan.rule, self.plan.options)
+
     def begin(self, beta: float) -> None:
-        """Make the rule's state; its extra passes, also those to come, are paid for in updates."""
-        paid = math.ceil(self.extra_forwards * FORWARD) + math.ceil(
-            self.rule.budget * self.total_steps
+        """Make the rule's state; extra passes are paid for in updates."""
+        plan = self.plan
+        self.updates = plan.setup.steps - math.ceil(self.extra_forwards * FORWARD)
+        self.state = started(
+            self.rule, plan.setup, self.updates, plan.options, start=self.start, beta=beta
         )
-        self.updates = self.total_steps - paid
-        told = {"div": 1.0 / self.start, "beta": beta, **self.options}
-        self.state = self.rule.init(ScheduleConfig(self.updates, **told))
+
+    def see(self, step: int, loss: float, factor: float) -> None:
+        """Take in the loss of an update and the factor that it used."""
+        if not math.isfinite(loss):
+            self.diverged_at = step
+            return
+        self.losses.append(loss)
+        self.factors.append(factor)
+        self.state = advance(self.state, loss)
 
 
 class Fleet:
-    """R replicas in training.
+    """R replicas of one optimizer in training.
 
-    Args:
-        replicas: all of one optimizer.
-        optimizer: its name.
-        parameters: stacked, (R, ...), by name.
-        losses: (parameters, batches) -> losses of shape (R,).
-        weight_decay: decoupled, of the matrices.
-        clip: largest Euclidean norm of a replica's gradient.
+    Parameters are stacked, (R, ...); losses: (parameters, batches) -> losses of shape (R,).
     """
 
     def __init__(
@@ -103,59 +99,49 @@ class Fleet:
         return self.step > 0 and all(self._over(r) for r in self.replicas)
 
     def update(self, batch: Tensor) -> None:
-        """Make one update of every replica that has not ended.
-
-        Args:
-            batch: shape (R, ...), the batch of each replica.
-        """
+        """Make one update of every replica that has not ended; batch: shape (R, ...)."""
         losses = self.losses(self.parameters, batch)
         keys = list(self.parameters)
         raw = torch.autograd.grad(losses.sum(), [self.parameters[key] for key in keys])
         with torch.no_grad():
             gradients = dict(zip(keys, raw, strict=True))
             updates = self.direction(self._clipped(gradients), self.parameters)
-            seen = losses.tolist()
             if self.step == 0:
-                self._begin(batch, seen, gradients, updates)
-            self._move(batch, seen, gradients, updates)
+                self._begin(batch, losses, gradients, updates)
+            self._move(losses.tolist(), updates)
         self.step += 1
 
     def _clipped(self, gradients: Stack) -> Stack:
         squares = [g.flatten(1).square().sum(1) for g in gradients.values()]
         norms = torch.stack(squares).sum(0).sqrt()
         scale = (self.clip / (norms + 1e-6)).clamp(max=1.0)
-        return {key: g * _per_replica(scale, g) for key, g in gradients.items()}
+        return {key: g * per_replica(scale, g) for key, g in gradients.items()}
 
-    def _begin(self, batch: Tensor, losses: list[float], gradients: Stack, updates: Stack) -> None:
+    def _begin(self, batch: Tensor, losses: Tensor, gradients: Stack, updates: Stack) -> None:
         """Measure the starts on the first batch and make the states of the rules."""
-        chosen = [k for k, r in enumerate(self.replicas) if r.rule.c is not None]
+        chosen = [k for k, r in enumerate(self.replicas) if r.rule.measured_start is not None]
         if chosen:
             self._measure(chosen, batch, losses, gradients, updates)
         for replica in self.replicas:
             replica.begin(self.beta)
 
     def _measure(
-        self,
-        chosen: list[int],
-        batch: Tensor,
-        losses: list[float],
-        gradients: Stack,
-        updates: Stack,
+        self, chosen: list[int], batch: Tensor, losses: Tensor, gradients: Stack, updates: Stack
     ) -> None:
         """Bisect, for all chosen replicas at once, as `autowarmup.calibrate` does for one."""
         replicas = [self.replicas[k] for k in chosen]
         lrs = torch.tensor([r.lr for r in replicas])
-        slope = self._slope(gradients, updates)[chosen] * lrs
         part = {key: p[chosen] for key, p in self.parameters.items()}
         moves = {key: self._displacement(key, u)[chosen] for key, u in updates.items()}
-        before = torch.tensor([losses[k] for k in chosen])
-        least = torch.tensor([r.rule.c for r in replicas])
+        promised = [(g[chosen] * moves[key]).flatten(1).sum(1) for key, g in gradients.items()]
+        slope = torch.stack(promised).sum(0) * lrs
+        least = torch.tensor([r.rule.measured_start for r in replicas])
 
         def enough(fraction: Tensor) -> Tensor:
             rates = fraction * lrs
-            moved = {k: p - _per_replica(rates, p) * moves[k] for k, p in part.items()}
+            moved = {k: p - per_replica(rates, p) * moves[k] for k, p in part.items()}
             after = self.losses(moved, batch[chosen])
-            return (before - after) / (fraction * slope) >= least
+            return (losses[chosen] - after) / (fraction * slope) >= least
 
         low = torch.full_like(lrs, math.log(SMALLEST))
         high = torch.zeros_like(lrs)
@@ -175,52 +161,20 @@ class Fleet:
         decay = self.direction.decay(key, x)
         return u + decay * x if decay else u
 
-    def _slope(self, gradients: Stack, updates: Stack) -> Tensor:
-        """Return, per replica, the decrease that the gradient promises for rate 1."""
-        parts = [
-            (g * self._displacement(key, updates[key])).flatten(1).sum(1)
-            for key, g in gradients.items()
-        ]
-        return torch.stack(parts).sum(0)
-
-    def _move(self, batch: Tensor, losses: list[float], gradients: Stack, updates: Stack) -> None:
+    def _move(self, losses: list[float], updates: Stack) -> None:
         factors = [0.0 if self._over(r) else r.state.factor for r in self.replicas]
         rates = torch.tensor([f * r.lr for f, r in zip(factors, self.replicas, strict=True)])
-        probed = [
-            k
-            for k, r in enumerate(self.replicas)
-            if r.rule.wants_trust is not None and not self._over(r) and r.rule.wants_trust(r.state)
-        ]
-        slope = self._slope(gradients, updates) if probed else None
         for key, p in self.parameters.items():
             decay = self.direction.decay(key, p)
             if decay:
-                p.mul_(1.0 - _per_replica(rates, p) * decay)
-            p.sub_(_per_replica(rates, p) * updates[key])
-        trusts: dict[int, float] = {}
-        if slope is not None:
-            part = {key: p[probed] for key, p in self.parameters.items()}
-            after = self.losses(part, batch[probed]).tolist()
-            for k, value in zip(probed, after, strict=True):
-                trusts[k] = (losses[k] - value) / max(float(slope[k] * rates[k]), 1e-30)
-        for k, replica in enumerate(self.replicas):
-            if self._over(replica):
-                continue
-            self._note(replica, losses[k], factors[k], trusts.get(k))
+                p.mul_(1.0 - per_replica(rates, p) * decay)
+            p.sub_(per_replica(rates, p) * updates[key])
+        for replica, loss, factor in zip(self.replicas, losses, factors, strict=True):
+            if not self._over(replica):
+                replica.see(self.step, loss, factor)
 
     def _over(self, replica: Replica) -> bool:
-        return replica.diverged is not None or self.step >= replica.updates
-
-    def _note(self, replica: Replica, loss: float, factor: float, trust: float | None) -> None:
-        if not math.isfinite(loss):
-            replica.diverged = self.step
-            return
-        replica.losses.append(loss)
-        replica.factors.append(factor)
-        if trust is not None:
-            replica.trusts.append((self.step, trust))
-            replica.extra_forwards += 1
-        replica.state = replica.rule.step(replica.state, Seen(loss, trust))
+        return replica.diverged_at is not None or self.step >= replica.updates
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Tensor]) -> list[float]:
@@ -230,8 +184,3 @@ class Fleet:
             shared = batch.unsqueeze(0).expand(len(self.replicas), *batch.shape)
             total += self.losses(self.parameters, shared)
         return (total / len(batches)).tolist()
-
-
-def _per_replica(values: Tensor, like: Tensor) -> Tensor:
-    """Shape one value per replica so that it multiplies a stacked tensor."""
-    return values.view(-1, *[1] * (like.ndim - 1))

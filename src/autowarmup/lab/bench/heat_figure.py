@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autowarmup.lab.bench.labels import rate_name, rule_name, variant_name
-from autowarmup.lab.bench.looks import colour_of
+from autowarmup.lab.bench.names import colour_of, rate_name, variant_parts
 from autowarmup.lab.report import style
-from autowarmup.lab.report.words import optimizer_name
+from autowarmup.lab.report.numbers import percent
+from autowarmup.lab.report.words import optimizer_name, rule_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,15 +26,11 @@ _MISSING, _DIVERGED = "#f1f3f5", "#3b3f45"
 
 def draw_heat_map(summary: Json) -> Figure | None:
     """Draw the regret of every rule in every set-up; `None` without a set-up."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     setups, rules = summary["setups"], list(summary["rules"])
     if not setups or not rules:
         return None
     width, height = 4.6 + 0.52 * len(rules), 2.5 + 0.225 * (len(setups) + 1)
-    figure = Figure(figsize=(max(width, 7.5), max(height, 3.6)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = style.canvas(max(width, 7.5), max(height, 3.6))
     axes = figure.subplots()
     means = [summary["rules"][rule]["mean_regret"] for rule in rules]
     table = [means, *([setup["regrets"].get(rule) for rule in rules] for setup in setups)]
@@ -69,29 +65,20 @@ def _write_cells(
         for column, value in enumerate(values):
             x, y = column + 0.5, row + 0.5
             if value is not None:
-                text = f"{100 * value:+.1f}".replace("-", "−")
-                axes.text(
-                    x, y, text.lstrip("+−") if float(f"{100 * value:.1f}") == 0 else text,
-                    ha="center", va="center", fontsize=8,
-                    color="white" if abs(value) > 0.72 * CLIP else style.INK,
-                    fontweight="normal" if row else "bold",
-                )  # fmt: skip
-                continue
-            lost = row > 0 and setups[row - 1]["diverged"].get(rules[column], 0) > 0
-            colour = _DIVERGED if lost else _MISSING
-            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white"))
-            axes.text(
-                x, y, "div." if lost else "–", ha="center", va="center", fontsize=8,
-                color="white" if lost else style.MUTED,
-            )  # fmt: skip
+                text, weight = percent(value).removesuffix(" %"), "normal" if row else "bold"
+                ink = "white" if abs(value) > 0.72 * CLIP else style.INK
+            else:
+                lost = row > 0 and setups[row - 1]["diverged"].get(rules[column], 0) > 0
+                text, weight, ink = ("div." if lost else "–"), "normal", style.MUTED
+                ink, colour = ("white", _DIVERGED) if lost else (ink, _MISSING)
+                axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white"))
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink,
+                      fontweight=weight)  # fmt: skip
 
 
 def _name_rows(axes: Axes, setups: Sequence[Json], columns: int) -> None:
     """Name rows on the left, with a bar per optimizer, and the best length on the right."""
-    names = [
-        ", ".join(part for part in (rate_name(s["setup"]), variant_name(s["setup"])) if part)
-        for s in setups
-    ]
+    names = [", ".join([rate_name(s["setup"]), *variant_parts(s["setup"])]) for s in setups]
     axes.set_yticks(np.arange(len(setups) + 1) + 0.5, ["mean over set-ups", *names], fontsize=9)
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.axhline(1.0, color=style.INK, linewidth=1.4)

@@ -1,8 +1,8 @@
 """The benchmark as one job: run what is missing of a set, then the summary and the page.
 
-DIR/runs/          records of the core set (and of "smoke", in a directory of its own)
-DIR/robustness/    records of the winner's robustness
-DIR/summary.json, DIR/bench.html, DIR/figures/
+OUT/runs/          records of every set but "robustness"
+OUT/robustness/    records of that one, which the tables of robustness compare with the core set
+OUT/summary.json, OUT/report.html, OUT/figures/
 """
 
 from __future__ import annotations
@@ -11,72 +11,68 @@ import json
 from pathlib import Path
 from typing import Any
 
-from autowarmup.lab.bench.engine import key_of, read_records, run_plans
+from autowarmup.lab.bench.engine import Outcome, check_ours, run_plans
 from autowarmup.lab.bench.page import write_page
-from autowarmup.lab.bench.plan import SETS
+from autowarmup.lab.bench.ray_pool import RayOptions
+from autowarmup.lab.bench.records import Record, key_of, read_records
 from autowarmup.lab.bench.robustness import tables
-from autowarmup.lab.bench.stats import summarise
-from autowarmup.lab.bench.terminal import print_summary
-from autowarmup.lab.files import write_aside
-from autowarmup.rules.registry import DEFAULT_RULE, RULES, rule_by_name
+from autowarmup.lab.bench.sets import SETS
+from autowarmup.lab.bench.summary import summarise
+from autowarmup.lab.environment import environment
+from autowarmup.lab.files import write_json
 
 
-def run_bench(
-    out: str | Path, name: str, *, workers: int | None = None, command: str = ""
-) -> tuple[str, int]:
-    """Run what is missing of a named set in `out`; return the state in words, and what is missing.
-
-    Args:
-        out: a new directory, or one where the same benchmark was begun.
-        name: one of `autowarmup.lab.bench.plan.SETS`.
-        workers: processes at a time, one thread each; by default one per core.
-        command: what is written down as the command that made the results.
+def run_set(
+    out: str | Path,
+    name: str,
+    *,
+    workers: int | None = None,
+    command: str = "",
+    ray: RayOptions | None = None,
+) -> Outcome:
+    """Run what is missing of a named set in `out`, as `run_plans`; note the command in the results.
 
     Raises:
         ValueError: an unknown set, or files in `out` that are not ours.
-        KeyboardInterrupt: after Ctrl-C; every lot that was stored stays.
     """
     if name not in SETS:
         raise ValueError(f"set: expected one of {', '.join(SETS)}, got {name!r}")
-    out, plans = Path(out), SETS[name]()
-    directory = out / "robustness" if name == "robustness" else out
-    missing, sentences = run_plans(plans, directory, workers=workers)
-    _note_environment(directory, command)
-    done = len(plans) - missing
-    state = f"{done} of {len(plans)} runs of the set {name!r} are stored."
-    return " ".join([state, *sentences]), missing
+    check_ours(Path(out))
+    directory = Path(out) / "robustness" if name == "robustness" else Path(out)
+    outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray)
+    if directory.is_dir():
+        _note_environment(directory, command)
+    return outcome
 
 
-def redraw(out: str | Path) -> dict[str, Any]:
+def summary_of(out: str | Path) -> tuple[dict[str, Any], list[Record]]:
+    """Return the summary of what `out` holds, robustness included, and the records behind it.
+
+    Raises:
+        ValueError: nothing is stored in `out`.
+    """
+    out = Path(out)
+    records = _planned(out, *(name for name in SETS if name != "robustness"))
+    records = records or read_records(out)  # a plan of one's own
+    if not records:
+        raise ValueError(f"{out}: expected records of the benchmark in runs/, got none")
+    varied = _planned(out / "robustness", "robustness")
+    return {**summarise(records), "robustness": tables(varied, records)}, records
+
+
+def write_report(out: str | Path) -> dict[str, Any]:
     """Write the summary and the page of what `out` holds; return the summary.
 
     Raises:
         ValueError: nothing is stored in `out`.
     """
     out = Path(out)
-    stored = _stored(out, "core", "extended", "smoke")
-    if not stored:
-        raise ValueError(f"{out}: expected records of the benchmark in runs/, got none")
-    rules = {name: rule_by_name(name) for name in RULES}
-    summary = summarise(
-        stored,
-        default_rule=DEFAULT_RULE,
-        kinds={name: rule.kind for name, rule in rules.items()},
-    )
-    robustness = _stored(out / "robustness", "robustness")
-    write_page(
-        out,
-        summary,
-        stored,
-        robustness=tables(robustness, stored),
-        about={name: rule.about for name, rule in rules.items()},
-        facts=_facts(out),
-    )
-    print_summary(summary)
+    summary, records = summary_of(out)
+    write_page(out, summary, records, robustness=summary["robustness"], facts=_facts(out, records))
     return summary
 
 
-def _stored(directory: Path, *names: str) -> list[dict[str, Any]]:
+def _planned(directory: Path, *names: str) -> list[Record]:
     """Return the records of these sets: sweeps of rates are stored beside them."""
     planned = {plan.key for name in names for plan in SETS[name]()}
     return [record for record in read_records(directory) if key_of(record) in planned]
@@ -84,20 +80,22 @@ def _stored(directory: Path, *names: str) -> list[dict[str, Any]]:
 
 def _note_environment(out: Path, command: str) -> None:
     """Write down where the runs took place, once for each machine and command."""
-    from autowarmup.lab.environment import environment
-
     path = out / "environment.json"
     noted: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     entry = {"command": command, "environment": environment()}
     if entry not in noted:
-        write_aside(path, (json.dumps([*noted, entry], indent=1) + "\n").encode())
+        write_json(path, [*noted, entry])
 
 
-def _facts(out: Path) -> list[tuple[str, str, bool]]:
-    path = out / "environment.json"
-    noted = json.loads(path.read_text()) if path.exists() else []
+def _facts(out: Path, records: list[Record]) -> list[tuple[str, str, bool]]:
+    held = {key_of(record) for record in records}
     facts = []
-    for entry in noted:
+    for name, build in SETS.items():
+        plans = [plan.key for plan in build()]
+        if count := sum(key in held for key in plans):
+            facts.append((f"Set {name}", f"{count} of {len(plans)} runs are stored", False))
+    path = out / "environment.json"
+    for entry in json.loads(path.read_text()) if path.exists() else []:
         machine = entry["environment"]
         facts.append(("Command", entry["command"], True))
         facts.append(("Machine", f"{machine['cpu']}, torch {machine['torch']}", False))

@@ -1,91 +1,85 @@
-"""Summary and records -> `summary.json`, `figures/` and one self-contained `bench.html`."""
+"""Summary and records -> `summary.json`, `figures/` and one self-contained `report.html`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autowarmup.history import strict_json
-from autowarmup.lab.bench.labels import COLUMNS, KINDS, TUNED_ONCE, rule_name
-from autowarmup.lab.bench.verdict import headline, sentences
-from autowarmup.lab.files import write_aside
-from autowarmup.lab.report.numbers import percent
-from autowarmup.lab.report.page import pictures, render
+from autowarmup.lab.bench.names import COLUMNS, KINDS, TUNED_ONCE, setup_name
+from autowarmup.lab.bench.records import Record
+from autowarmup.lab.bench.regret import mean
+from autowarmup.lab.bench.rules import described
+from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences
+from autowarmup.lab.files import write_aside, write_json
+from autowarmup.lab.report.numbers import count, percent, share
+from autowarmup.lab.report.page import figure_svg, render
+from autowarmup.lab.report.words import rule_name
 
 Json = Mapping[str, Any]
 
-PAGE = "bench.html"
+PAGE = "report.html"
 
-_CAPTIONS = {
-    "mean_regret": (
-        "The mean, and the worst",
-        "Dot: mean regret over the set-ups. Line: to the worst set-up, an arrow where that lies "
-        "beyond the axis. The vertical line at 0 is the best hand-tuned length of each set-up, "
-        "which costs a search in each. Hollow: a length that is searched in each set-up too, but "
-        "on one seed, and judged on the others. Seeds of one set-up share weights and data.",
-    ),
-    "heat_map": (
-        "Set-up by set-up",
-        "Regret in %. Blue: a lower loss than the best hand-tuned length of that set-up; red: a "
-        "higher one; colours saturate at 10 %. On the right: that best length, as a share of the "
-        "run, and the standard error of a difference between two rules, in %. Best rate: the "
-        "best of a sweep with 5 % warm-up. “div.”: a run diverged; “–”: not run.",
-    ),
-    "worst_cases": (
-        "Every rule where it does worst",
-        "Above: training loss against that of the best hand-tuned length of the set-up, on the "
-        "same batches, smoothed; the dot is the difference of the final validation losses, the "
-        "regret. Below: the share of the peak rate over time. The mean over the seeds.",
-    ),
-}
+
+def draw(records: Iterable[Record], summary: Json, folder: Path) -> list[str]:
+    """Write every figure that fits the summary as FOLDER/NAME.svg and .png; return their names."""
+    # Drawing needs the extra packages of `autowarmup[report]`; a summary does not.
+    from autowarmup.lab.bench import curve_figures, heat_figure, length_figure, mean_figure
+    from autowarmup.lab.report import style
+
+    records = [record for record in records if not record["options"]]
+    drawings: dict[str, Callable[[], Any]] = {
+        "mean_regret": lambda: mean_figure.draw_mean_regret(summary),
+        "heat_map": lambda: heat_figure.draw_heat_map(summary),
+        "worst_cases": lambda: curve_figures.draw_worst_cases(records, summary),
+    }
+    if len(summary["setups"]) <= FEW:
+        drawings = {
+            "warmup_length": lambda: length_figure.draw_length(summary),
+            "runs": lambda: curve_figures.draw_runs(records, summary),
+        }
+    return style.save_all(drawings, folder, "bench")
 
 
 def write_page(
     out: str | Path,
     summary: Json,
-    records: Iterable[Json],
+    records: Iterable[Record],
     *,
     robustness: Sequence[Json] = (),
-    about: Mapping[str, str] | None = None,
     facts: Sequence[tuple[str, str, bool]] = (),
 ) -> Path:
-    """Write OUT/bench.html, OUT/figures and OUT/summary.json and return the path of the page.
+    """Write OUT/report.html, OUT/figures and OUT/summary.json and return the path of the page.
 
-    The page needs no other file and no network; the same input gives the same bytes.
+    The page needs no other file and no network; the same input gives the same bytes. Up to six
+    set-ups are shown one by one.
 
     Args:
         out: directory, made where it is missing.
-        summary: of `autowarmup.lab.bench.stats.summarise`.
+        summary: of `autowarmup.lab.bench.summary.summarise`.
         records: those that it was made of.
-        robustness: tables, each {title, rows}, optionally {note}; a row holds variation, rule,
-            mean_regret, worst_regret and n_setups.
-        about: rule -> what it does, one line.
+        robustness: tables, each {title, rows}; a row holds variation, rule, mean_regret,
+            worst_regret and n_setups.
         facts: (name, text, whether it is code) to add to where the numbers come from.
     """
-    # Drawing needs the extra packages of `autowarmup[report]`; a summary does not.
-    from autowarmup.lab.bench.figures import draw
-
     out, records = Path(out), list(records)
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(strict_json({**summary, "robustness": robustness}), indent=1) + "\n"
-    write_aside(out / "summary.json", text.encode())
+    write_json(out / "summary.json", {**summary, "robustness": robustness})
     names = draw(records, summary, out / "figures")
+    few = len(summary["setups"]) <= FEW
     page = render(
         "page.html",
         room="bench",
-        filters={"percent": _percent, "share": _share, "rule": rule_name},
+        filters={"percent": percent, "loss": lambda value: share(value, 4), "rule": rule_name},
         headline=headline(summary),
         sentences=sentences(summary),
         subject=_subject(summary),
-        figures={
-            figure["name"]: figure
-            for figure in pictures(out / "figures", {name: _CAPTIONS[name] for name in names})
-        },
-        rows=_rows(summary, about or {}),
-        columns=_columns(summary),
+        svg={name: figure_svg(out / "figures", name) for name in names},
+        setups=[_setup(setup, summary["default_rule"]) for setup in summary["setups"] if few],
+        rows=_rows(summary),
+        columns=[] if few else _columns(summary),
         robustness=robustness,
+        trouble=[_trouble(record) for record in records if record["status"] == "diverged"],
         facts=[*_facts(summary, records), *facts],
     )
     write_aside(out / PAGE, page.encode())
@@ -93,59 +87,68 @@ def write_page(
 
 
 def _subject(summary: Json) -> str:
-    setups, runs = summary["setups"], summary["runs"]
-    optimizers = len({setup["setup"]["optimizer"] for setup in setups})
-    seeds = sorted({len(setup["seeds"]) for setup in setups})
-    many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+    setups = [setup["setup"] for setup in summary["setups"]]
+    seeds = sorted({len(setup["seeds"]) for setup in summary["setups"]})
+    steps = ", ".join(f"{steps:,}" for steps in sorted({setup["steps"] for setup in setups}))
+    models = sorted({setup["model"] for setup in setups})
     return (
-        f"{runs['stored']:,} training runs: {len(summary['rules'])} warm-up rules, each the same "
-        f"everywhere, in {_count(len(setups), 'set-up')} with {_count(optimizers, 'optimizer')}, "
-        f"{many} seed{'s' * (many != '1')} each."
+        f"{count(summary['runs']['stored'], 'training run')}: "
+        f"{count(len(summary['rules']), 'warm-up rule')}, each the same everywhere, in "
+        f"{count(len(setups), 'set-up')} with "
+        f"{count(len({setup['optimizer'] for setup in setups}), 'optimizer')}, "
+        f"{' to '.join(map(str, seeds[:: max(1, len(seeds) - 1)]))} seed{'s' * (seeds != [1])} "
+        f"each; {steps} steps of the model{'s' * (len(models) > 1)} {', '.join(models)}."
     )
 
 
-def _rows(summary: Json, about: Mapping[str, str]) -> list[dict[str, Any]]:
+def _setup(setup: Json, main: str) -> dict[str, Any]:
+    """Return the line of one of a few set-ups: the default against the hand-tuned best."""
+    vals = {rule: mean(values) for rule, values in setup["vals"].items()}
+    ends = [end for end in setup["ends"].get(main, []) if end is not None]
+    unknown = "no number" if main in vals else "not yet run"
+    return {
+        "label": setup["label"],
+        "outcome": setup["outcomes"].get(main) or unknown,
+        "loss": vals.get(main),
+        "best": setup["best_hand_tuned"],
+        "best_loss": setup["best_val"],
+        "regret": setup["regrets"].get(main),
+        "none": vals.get("none"),
+        "end": sum(ends) / len(ends) / setup["setup"]["steps"] if ends else None,
+    }
+
+
+def _rows(summary: Json) -> list[dict[str, Any]]:
     """Return the lines of the main table, the lowest mean regret first."""
-    lines = [(rule, line) for rule, line in summary["rules"].items()]
-    tuned = summary["hand_tuned_cross_validated"]
-    if tuned["mean_regret"] is not None:
-        lines.append((TUNED_ONCE, tuned))
-        about = {TUNED_ONCE: "the best length on one seed, judged on the others", **about}
-    rows = [
+    tuned = "the best length on one seed, judged on the others"
+    return [
         {
             **line,
             "rule": rule,
             "main": rule == summary["default_rule"],
-            "kind": KINDS.get(line["kind"], line["kind"]),
-            "about": about.get(rule, ""),
+            "kind": KINDS[line["kind"]],
+            "about": tuned if rule == TUNED_ONCE else described(rule).about,
             # Rules that measure no start begin as they were told; 1 would be no measurement.
             "start": None if line["median_start"] in (None, 1.0) else line["median_start"],
         }
-        for rule, line in lines
+        for rule, line in ranked(summary)
     ]
-    return sorted(rows, key=lambda row: (row["mean_regret"] is None, row["mean_regret"] or 0.0))
 
 
 def _columns(summary: Json) -> list[dict[str, Any]]:
     """Return the tables of parts of the set-ups: what differs, then optimizers, then rates."""
-    parts = summary["by_column"]
-    kinds = {"What is trained": [], "Optimizers": [], "Peak rates": []}
+    parts, main = summary["by_column"], summary["default_rule"]
+    kinds: dict[str, list[str]] = {"What is trained": [], "Optimizers": [], "Peak rates": []}
     for name in parts:
-        ends = name.endswith("best rate")
-        kind = "What is trained" if name in COLUMNS else "Peak rates" if ends else "Optimizers"
-        kinds[kind].append(name)
-    order = list(summary["rules"])
+        other = "Peak rates" if name.endswith("best rate") else "Optimizers"
+        kinds["What is trained" if name in COLUMNS else other].append(name)
     return [
         {
             "title": title,
             "names": [(name, parts[name]["n_setups"]) for name in names],
             "rows": [
-                {
-                    "rule": rule,
-                    "main": rule == summary["default_rule"],
-                    "cells": [parts[name]["rules"].get(rule) for name in names],
-                }
-                for rule in order
+                (rule, rule == main, [parts[name]["rules"].get(rule) for name in names])
+                for rule in summary["rules"]
             ],
         }
         for title, names in kinds.items()
@@ -153,26 +156,23 @@ def _columns(summary: Json) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(summary: Json, records: Sequence[Json]) -> list[tuple[str, str, bool]]:
+def _trouble(record: Record) -> str:
+    """Say where a run diverged."""
+    why = record.get("message") or f"the loss is no number at update {record['diverged_at']}"
+    return (
+        f"{setup_name(record['setup'])}, {rule_name(record['rule'])}, seed {record['seed']}: {why}"
+    )
+
+
+def _facts(summary: Json, records: Sequence[Record]) -> list[tuple[str, str, bool]]:
     runs = summary["runs"]
     seconds = sum(record.get("seconds") or 0.0 for record in records)
     seeds = sorted({seed for setup in summary["setups"] for seed in setup["seeds"]})
     counts = f"{runs['stored']} stored: {runs['finished']} finished, {runs['diverged']} diverged"
+    time = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
     return [
         ("Runs", counts, False),
         ("Seeds", ", ".join(map(str, seeds)), False),
-        ("Time", f"{seconds / 3600:.1f} hours of one core, summed over the runs", False),
-        ("Data behind this page", "summary.json, in the same directory", False),
+        ("Time", f"{time}, summed over the runs", False),
+        ("Data behind this page", "summary.json and runs/, in the same directory", False),
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else percent(share, digits)
-
-
-def _share(share: float | None, digits: int = 0) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"

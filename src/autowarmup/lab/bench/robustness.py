@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from autowarmup.lab.bench.records import Record
+from autowarmup.lab.bench.regret import mean, regret
+from autowarmup.lab.bench.sets import HAND_TUNED_NAMES
 from autowarmup.lab.bench.setups import Setup, key
-from autowarmup.rules.registry import HAND_TUNED
 
-Record = Mapping[str, Any]
 Row = dict[str, Any]
+Losses = dict[int, float | None]
 
-_FIXED = {rule.name for rule in HAND_TUNED}
+_FIXED = set(HAND_TUNED_NAMES)
 _DATA = "What is trained"
 _RULE = "What the rule is told"
 
@@ -52,19 +54,25 @@ def tables(records: Iterable[Record], core: Iterable[Record]) -> list[dict[str, 
 
     The regret is against the best hand-tuned length under the same variation, or, where only the
     rule is told something else, against that of the core set.
-
-    Args:
-        records: of the robustness set.
-        core: of the core set, which holds the hand-tuned runs that the second kind refers to.
     """
     records = list(records)
-    hand_tuned = _by_setup(r for r in [*core, *records] if r["rule"] in _FIXED and not r["options"])
+    hand_tuned: dict[str, dict[str, Losses]] = {}
+    for record in [*core, *records]:
+        if record["rule"] in _FIXED and not record["options"]:
+            fixed = hand_tuned.setdefault(key(record["setup"]), {}).setdefault(record["rule"], {})
+            fixed[record["seed"]] = record["val_loss"]
+    varied: dict[tuple[str, str, str, str], Losses] = {}
+    for record in records:
+        table, variation = variation_of(record)
+        # Where only the rule is told something else, the reference is the plain set-up.
+        plain = {**record["setup"], "scale": 1.0} if table == _RULE else record["setup"]
+        losses = varied.setdefault((table, variation, key(plain), record["rule"]), {})
+        losses[record["seed"]] = record["val_loss"]
     regrets: dict[tuple[str, str, str], list[float]] = {}
-    for (place, rule), values in _by_rule(records).items():
-        table, variation, reference = place
-        regret = _regret(values, hand_tuned.get(reference, {}))
-        if regret is not None:
-            regrets.setdefault((table, variation, rule), []).append(regret)
+    for (table, variation, reference, rule), losses in varied.items():
+        found = _regret(losses, hand_tuned.get(reference, {}))
+        if found is not None:
+            regrets.setdefault((table, variation, rule), []).append(found)
     result: dict[str, list[Row]] = {}
     for (table, variation, rule), each in sorted(regrets.items()):
         row = {
@@ -78,41 +86,9 @@ def tables(records: Iterable[Record], core: Iterable[Record]) -> list[dict[str, 
     return [{"title": title, "rows": rows} for title, rows in result.items()]
 
 
-def _by_setup(records: Iterable[Record]) -> dict[str, dict[str, dict[int, float | None]]]:
-    """Return set-up -> rule -> seed -> final loss."""
-    found: dict[str, dict[str, dict[int, float | None]]] = {}
-    for record in records:
-        rules = found.setdefault(key(record["setup"]), {})
-        rules.setdefault(record["rule"], {})[record["seed"]] = record["val_loss"]
-    return found
-
-
-def _by_rule(
-    records: Sequence[Record],
-) -> dict[tuple[tuple[str, str, str], str], dict[int, float | None]]:
-    """Return (table, variation, set-up of the reference), rule -> seed -> final loss."""
-    found: dict[tuple[tuple[str, str, str], str], dict[int, float | None]] = {}
-    for record in records:
-        table, variation = variation_of(record)
-        told = table == _RULE  # then the hand-tuned runs are those of the plain set-up
-        reference = key({**record["setup"], "scale": 1.0} if told else record["setup"])
-        found.setdefault(((table, variation, reference), record["rule"]), {})[record["seed"]] = (
-            record["val_loss"]
-        )
-    return found
-
-
-def _regret(
-    values: Mapping[int, float | None], hand_tuned: Mapping[str, Mapping[int, float | None]]
-) -> float | None:
+def _regret(losses: Losses, hand_tuned: Mapping[str, Losses]) -> float | None:
     """Return the regret over the seeds that all have, `None` where there is no number."""
-    seeds = [seed for seed in values if all(seed in fixed for fixed in hand_tuned.values())]
-
-    def mean(losses: Mapping[int, float | None]) -> float | None:
-        chosen = [losses[seed] for seed in seeds]
-        known = [loss for loss in chosen if loss is not None]
-        return statistics.fmean(known) if known and len(known) == len(chosen) else None
-
-    value = mean(values)
-    known = [loss for loss in map(mean, hand_tuned.values()) if loss is not None]
-    return None if value is None or not known else value / min(known) - 1.0
+    seeds = [seed for seed in losses if all(seed in fixed for fixed in hand_tuned.values())]
+    known = [mean([fixed[seed] for seed in seeds]) for fixed in hand_tuned.values()]
+    best = min((loss for loss in known if loss is not None), default=None)
+    return regret(mean([losses[seed] for seed in seeds]), best)

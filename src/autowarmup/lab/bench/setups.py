@@ -20,7 +20,8 @@ class Setup:
     Attributes:
         optimizer: muon, lion, signum, normsgd, adamw or sgd.
         lr: peak rate.
-        model: "micro" or "mini", see `SIZES`, or "digits".
+        model: a recipe of `autowarmup train` ("tiny-cpu"), trained as a single run; or one of
+            `SIZES`, or "digits", of which many are trained side by side.
         batch: sequences (or images) per update.
         steps: updates, before what extra passes cost.
         data: corpus, as in `TrainConfig.data`.
@@ -45,6 +46,11 @@ class Setup:
         """The same without the rate: what a fleet can train together."""
         return replace(self, lr=0.0)
 
+    @property
+    def stacked(self) -> bool:
+        """Whether many of these models can be trained side by side, as a fleet."""
+        return self.model in SIZES or self.model == "digits"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; `trained` only where it is not 0."""
         values = asdict(self)
@@ -65,17 +71,39 @@ class Setup:
         return name + (f"-x{self.scale:g}" if self.scale != 1.0 else "")
 
 
+_SMALL = replace(
+    recipe("tiny-cpu"), width=32, layers=2, heads=2, hidden=96, sequence_length=32,
+    about="0.03M parameters on bytes",
+)  # fmt: skip
 SIZES: dict[str, Recipe] = {
-    "micro": replace(
-        recipe("tiny-cpu"), width=32, layers=2, heads=2, hidden=96, sequence_length=32,
-        about="0.03M parameters on bytes",
-    ),
-    "mini": replace(
-        recipe("tiny-cpu"), width=48, layers=2, heads=3, hidden=128, sequence_length=32,
-        about="0.07M parameters on bytes",
-    ),
-}  # fmt: skip
+    "micro": _SMALL,
+    "mini": replace(_SMALL, width=48, heads=3, hidden=128, about="0.07M parameters on bytes"),
+}
 """LLaMA shapes small enough for hundreds of runs of 2,500 updates on two cores."""
+
+BEST = {"muon": 0.012, "lion": 0.001, "signum": 0.002, "normsgd": 0.05, "adamw": 0.008, "sgd": 0.5}
+"""Per optimizer, the best peak rate of a sweep in factors of two with 5 % warm-up (micro, batch 8);
+the runs of this and of the next two sweeps are in `results/bench`."""
+
+BEST_DIGITS = {
+    "muon": 0.0015,
+    "lion": 0.000125,
+    "signum": 0.00025,
+    "normsgd": 0.2,
+    "adamw": 0.001,
+    "sgd": 0.03125,
+}
+"""The same for the network on handwritten digits: 1,000 updates, two seeds."""
+
+BEST_TUNED = {
+    "muon": 0.012,
+    "lion": 0.002,
+    "signum": 0.002,
+    "normsgd": 0.025,
+    "adamw": 0.008,
+    "sgd": 0.25,
+}
+"""The same for a trained model on English prose: 600 updates after 2,500, two seeds."""
 
 
 def key(values: dict[str, Any]) -> str:

@@ -28,46 +28,18 @@ def stack_parameters(models: list[torch.nn.Module]) -> Parameters:
 
 
 class StackedLlama:
-    """The forward pass of R LLaMA models with tied embeddings.
+    """The forward pass of R models with the shapes of one `LlamaForCausalLM`, embeddings tied."""
 
-    Args:
-        heads: attention heads.
-        layers: transformer blocks.
-        width: of the residual stream.
-        length: longest sequence.
-        theta: base of the rotary embedding.
-        eps: of the RMS norms.
-    """
-
-    def __init__(
-        self,
-        *,
-        heads: int,
-        layers: int,
-        width: int,
-        length: int,
-        theta: float = 10000.0,
-        eps: float = 1e-6,
-    ) -> None:
-        self.heads, self.layers, self.eps = heads, layers, eps
-        half = width // heads
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        self.heads, self.layers = config.num_attention_heads, config.num_hidden_layers
+        self.eps = config.rms_norm_eps
+        half = config.hidden_size // self.heads
+        theta = float(config.rope_parameters["rope_theta"])
         frequency = theta ** (-torch.arange(0, half, 2).float() / half)
-        angle = torch.outer(torch.arange(length).float(), frequency)
+        angle = torch.outer(torch.arange(config.max_position_embeddings).float(), frequency)
         angle = torch.cat([angle, angle], -1)
         self.cos, self.sin = angle.cos(), angle.sin()
-
-    @classmethod
-    def like(cls, model: Any) -> StackedLlama:
-        """Return the stacked form of a `LlamaForCausalLM`."""
-        config = model.config
-        return cls(
-            heads=config.num_attention_heads,
-            layers=config.num_hidden_layers,
-            width=config.hidden_size,
-            length=config.max_position_embeddings,
-            theta=float(config.rope_parameters["rope_theta"]),
-            eps=config.rms_norm_eps,
-        )
 
     def losses(self, p: Mapping[str, Tensor], windows: Tensor) -> Tensor:
         """Return the mean cross-entropy of each replica in nats per token, shape (R,).

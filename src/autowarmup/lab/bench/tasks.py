@@ -6,14 +6,13 @@ A task gives the models of its seeds, the stacked loss, the batch of an update a
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autowarmup.lab.bench.directions import Stack
+from autowarmup.lab.bench.rules import DIGITS_SHAPES
 from autowarmup.lab.bench.setups import SIZES, Setup
 from autowarmup.lab.bench.stacked import StackedLlama
 from autowarmup.lab.problems.data import CLASSES, digits
@@ -21,21 +20,6 @@ from autowarmup.lab.train.data import load_corpus
 from autowarmup.lab.train.model import build_model
 
 LAST_WINDOWS = 256
-DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
-
-
-class Task(Protocol):
-    """What `lot` needs."""
-
-    def model(self, seed: int) -> nn.Module: ...  # noqa: D102
-
-    def losses(self, parameters: Stack, batch: Tensor) -> Tensor:
-        """Return the loss of each replica, shape (R,), for a batch of shape (R, B, ...)."""
-        ...
-
-    def batch(self, seed: int, step: int) -> Tensor: ...  # noqa: D102
-
-    def evaluation(self, *, full: bool) -> list[Tensor]: ...  # noqa: D102
 
 
 class Text:
@@ -45,7 +29,7 @@ class Text:
         self.setup, self.size = setup, SIZES[setup.model]
         self.length = self.size.sequence_length
         self.corpus = load_corpus(setup.data, "bytes", length=self.length, wanted=0)
-        self.stacked = StackedLlama.like(self.model(0))
+        self.stacked = StackedLlama(self.model(0))
         windows = self.corpus.fixed_windows(count=LAST_WINDOWS, length=self.length)
         self.windows = torch.from_numpy(windows)
 
@@ -116,6 +100,9 @@ class Digits:
     def evaluation(self, *, full: bool) -> list[Tensor]:
         """Return the held-out images."""
         return [self.held_out]
+
+
+Task = Text | Digits
 
 
 def task_of(setup: Setup) -> Task:

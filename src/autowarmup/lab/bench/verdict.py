@@ -6,10 +6,24 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from autowarmup.lab.bench.labels import rule_name
+from autowarmup.lab.bench.names import TUNED_ONCE
+from autowarmup.lab.bench.regret import ONE_SEED
 from autowarmup.lab.report.numbers import percent
+from autowarmup.lab.report.words import rule_name
 
 Json = Mapping[str, Any]
+
+FEW = 6
+"""Most set-ups that are looked at one by one."""
+
+
+def ranked(summary: Json) -> list[tuple[str, Json]]:
+    """Return every rule and what hand tuning on one seed brings, the lowest mean regret first."""
+    lines = [*summary["rules"].items(), (TUNED_ONCE, summary["hand_tuned_cross_validated"])]
+    return sorted(
+        ((rule, line) for rule, line in lines if line["tried_setups"]),
+        key=lambda item: (item[1]["mean_regret"] is None, item[1]["mean_regret"] or 0.0),
+    )
 
 
 def headline(summary: Json) -> str:
@@ -36,98 +50,80 @@ def headline(summary: Json) -> str:
 
 def sentences(summary: Json) -> list[str]:
     """Return what else a reader must know: other baselines, the noise, what is missing."""
-    return [
-        text
-        for text in (
-            _best_length(summary),
-            _tuned_once(summary),
-            _outcomes(summary),
-            _noise(summary),
-            _divergences(summary),
-            _gaps(summary),
+    parts = (_baselines, _outcomes, _noise, _missing)
+    return [text for part in parts for text in part(summary)]
+
+
+def _baselines(summary: Json) -> list[str]:
+    """Return what one length for all set-ups brings, and what a search on one seed brings."""
+    texts = []
+    lines = summary["rules"].items()
+    fixed = [(r, x) for r, x in lines if x["kind"] == "fixed" and x["mean_regret"] is not None]
+    if fixed:
+        # A length that has a number only where things are easy is no match for one that has all.
+        most = max(line["n_setups"] for _, line in fixed)
+        whole = [item for item in fixed if item[1]["n_setups"] == most]
+        rule, line = min(whole, key=lambda item: item[1]["mean_regret"])
+        texts.append(f"The best single length for all set-ups is {rule_name(rule)}: {_both(line)}.")
+    tuned = summary["hand_tuned_cross_validated"]
+    if tuned["mean_regret"] is not None:
+        texts.append(
+            "Tuning the length by hand in every set-up, but choosing it on one seed and judging it "
+            f"on the others, has {_both(tuned)}."
         )
-        if text
+    return texts
+
+
+def _outcomes(summary: Json) -> list[str]:
+    """Return in how many set-ups the default won, and its regret in each of a few."""
+    main = summary["default_rule"]
+    line = summary["rules"].get(main)
+    if line is None or line["win_or_tie_share"] is None:
+        return []
+    noise = any(setup["seed_noise"] is not None for setup in summary["setups"])
+    within = "the seed noise" if noise else f"{100 * ONE_SEED:g} %"
+    text = (
+        f"Set-up by set-up the default won {line['wins']}, tied {line['ties']} (within {within}) "
+        f"and lost {line['losses']}."
+    )
+    regrets = {setup["label"]: setup["regrets"].get(main) for setup in summary["setups"]}
+    known = [f"{label} {percent(value)}" for label, value in regrets.items() if value is not None]
+    return [text, f"Its regret: {'; '.join(known)}."] if known and len(regrets) <= FEW else [text]
+
+
+def _noise(summary: Json) -> list[str]:
+    known = [s["seed_noise"] for s in summary["setups"] if s["seed_noise"] is not None]
+    if not known:
+        return ["No set-up has two seeds, so no small difference can be told from chance."]
+    return [
+        "The standard error of a difference of two rules in one set-up is "
+        f"{percent(statistics.median(known), 2, signed=False)} in the median and "
+        f"{percent(max(known), 2, signed=False)} at most."
     ]
 
 
-def _best_length(summary: Json) -> str:
-    """Return what one length for all set-ups brings: the simplest rule of all."""
-    lines = {
-        rule: line
-        for rule, line in summary["rules"].items()
-        if line["kind"] == "fixed" and line["mean_regret"] is not None
-    }
-    # A length that has a number only where things are easy is no match for one that has all.
-    most = max((line["n_setups"] for line in lines.values()), default=0)
-    whole = [rule for rule, line in lines.items() if line["n_setups"] == most]
-    if not whole:
-        return ""
-    best = min(whole, key=lambda rule: lines[rule]["mean_regret"])
-    return (
-        f"The best single length for all set-ups is {rule_name(best)}: mean regret "
-        f"{percent(lines[best]['mean_regret'], 2)}, worst {percent(lines[best]['worst_regret'])}."
-    )
-
-
-def _tuned_once(summary: Json) -> str:
-    line = summary["hand_tuned_cross_validated"]
-    if line["mean_regret"] is None:
-        return ""
-    return (
-        "Tuning the length by hand in every set-up, but choosing it on one seed and judging it on "
-        f"the others, has mean regret {percent(line['mean_regret'], 2)}, worst "
-        f"{percent(line['worst_regret'])}."
-    )
-
-
-def _outcomes(summary: Json) -> str:
-    line = summary["rules"].get(summary["default_rule"])
-    if line is None or line["win_or_tie_share"] is None:
-        return ""
-    return (
-        f"Set-up by set-up the default won {line['wins']}, tied {line['ties']} (within the seed "
-        f"noise) and lost {line['losses']}."
-    )
-
-
-def _noise(summary: Json) -> str:
-    known = [s["seed_noise"] for s in summary["setups"] if s["seed_noise"] is not None]
-    if not known:
-        return "No set-up has two seeds, so no difference can be told from chance."
-    return (
-        "The standard error of a difference of two rules in one set-up is "
-        f"{percent(statistics.median(known), 2).lstrip('+')} in the median and "
-        f"{percent(max(known), 2).lstrip('+')} at most."
-    )
-
-
-def _divergences(summary: Json) -> str:
-    count = summary["runs"]["diverged"]
-    if not count:
-        return ""
-    return (
-        f"{count} of {summary['runs']['stored']} runs diverged. A rule has no regret in a set-up "
-        "where it diverged, so its mean is over fewer and easier set-ups: read it with the column "
-        "of divergences."
-    )
-
-
-def _gaps(summary: Json) -> str:
-    """Say what is not run yet."""
-    total = len(summary["setups"])
-    lines = summary["rules"].items()
-    fewer = [rule_name(rule) for rule, line in lines if line["tried_setups"] < total]
+def _missing(summary: Json) -> list[str]:
+    """Say how many runs diverged and what is not run yet."""
+    texts, runs, total = [], summary["runs"], len(summary["setups"])
+    if runs["diverged"]:
+        texts.append(
+            f"{runs['diverged']} of {runs['stored']} runs diverged. A rule has no regret in a "
+            "set-up where it diverged, so its mean is over fewer and easier set-ups: read it with "
+            "the column of divergences."
+        )
+    fewer = [rule_name(r) for r, line in summary["rules"].items() if line["tried_setups"] < total]
     short = sum(bool(setup["missing_hand_tuned"]) for setup in summary["setups"])
-    parts = []
-    if fewer:
-        parts.append(f"not run in every set-up: {', '.join(fewer)}")
-    if short:
-        parts.append(f"hand-tuned lengths are missing in {short} of {total} set-ups")
-    return f"Unfinished: {'; '.join(parts)}." if parts else ""
+    parts = [f"not run in every set-up: {', '.join(fewer)}"] if fewer else []
+    parts += [f"hand-tuned lengths are missing in {short} of {total} set-ups"] if short else []
+    return [*texts, f"Unfinished: {'; '.join(parts)}."] if parts else texts
+
+
+def _both(line: Json) -> str:
+    return f"mean regret {percent(line['mean_regret'], 2)}, worst {percent(line['worst_regret'])}"
 
 
 def _against(regret: float) -> str:
-    size = percent(abs(regret)).lstrip("+")
+    size = percent(abs(regret), signed=False)
     if float(size[:-2]) == 0:
         return "level with"
     return f"{size} {'below' if regret < 0 else 'above'}"

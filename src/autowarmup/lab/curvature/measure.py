@@ -85,13 +85,13 @@ def measure_object(
             f"{held['asked']}"
         )
     run = run_object(name, steps=steps, every=every, seed=seed, progress=progress)
-    source = {"name": name, "about": run.about, "lower_bound_source": run.f_star_source}
+    source = {"name": name, "about": run.about, "lower_bound_source": run.lower_bound_source}
     record = build_record(
         run.trace,
         source={"kind": "object", **source, "asked": asked},
         label=name,
         config=run.config,
-        lower_bound=run.f_star,
+        lower_bound=run.lower_bound,
         norm=run.norm,
         counted=run.counted,
         determinism=run.determinism,

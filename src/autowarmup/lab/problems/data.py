@@ -1,4 +1,4 @@
-"""What the objects are trained on: handwritten digits, text, and data with a linear teacher."""
+"""What the networks are trained on: handwritten digits, text, data with a linear teacher."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ SIDE = 8
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and targets, one example a row.
+    """Inputs and targets, one example a row."""
 
-    Attributes:
-        x: inputs, shape (examples, ...).
-        y: class numbers, shape (examples,), or targets, shape (examples, outputs).
-    """
+    x: Tensor  # inputs, shape (examples, ...)
+    y: Tensor  # class numbers, shape (examples,), or targets, shape (examples, outputs)
 
-    x: Tensor
-    y: Tensor
+
+def gaussian(draw: torch.Generator, *shape: int) -> Tensor:
+    """Return standard normal numbers, float64."""
+    return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+
+def not_installed(words: str) -> ValueError:
+    """Return the error of a missing package."""
+    return ValueError(f"{words}, which is not installed; run: pip install 'autowarmup[objects]'")
 
 
 def digits(count: int | None = None) -> Examples:
     """Return the 1,797 handwritten digits that come with scikit-learn, in a fixed random order.
 
-    Each pixel has mean 0 over the whole set, and all pixels together variance 1.
-
-    Args:
-        count: take this many of them; all by default.
-
-    Returns:
-        x float64 of shape (count, 64), y class numbers 0 to 9.
-
-    Raises:
-        ValueError: scikit-learn is not installed, in one sentence.
+    Each pixel has mean 0 over the whole set, and all pixels together variance 1; x is float64 of
+    shape (count, 64), y class numbers 0 to 9.
     """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ValueError(
-            "the digits come with scikit-learn, which is not installed; "
-            "run: pip install 'autowarmup[objects]'"
-        ) from error
+        raise not_installed("the digits come with scikit-learn") from error
     images, labels = load_digits(return_X_y=True)
     x, y = torch.from_numpy(images).double(), torch.from_numpy(labels).long()
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:count]
     x = x - x.mean(0)
     return Examples((x / x.std())[order], y[order])
+
+
+def principal_components(count: int, images: int) -> Examples:
+    """Return digits as their first principal components, each of mean 0 and variance 1."""
+    held = digits(images)
+    x = held.x - held.x.mean(0)
+    x = x @ torch.linalg.svd(x, full_matrices=False)[2][:count].T
+    return Examples(x / x.square().mean(0).sqrt(), held.y)
 
 
 def one_hot(examples: Examples) -> Examples:
@@ -65,30 +67,26 @@ def linear_teacher(
 
     The inputs have full rank (almost surely for count >= inputs): without it the statement about
     deep linear networks is false (zero gap with a Hessian as large as one likes).
-
-    Args:
-        count: examples.
-        inputs: numbers an example has.
-        outputs: numbers a target has.
-        noise: standard deviation of what the teacher adds.
-        seed: of inputs, teacher and noise.
     """
     draw = torch.Generator().manual_seed(seed)
-
-    def gaussian(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draw, dtype=torch.float64)
-
-    x, teacher = gaussian(count, inputs), gaussian(outputs, inputs) / inputs**0.5
-    return Examples(x, x @ teacher.T + noise * gaussian(count, outputs))
+    x, teacher = gaussian(draw, count, inputs), gaussian(draw, outputs, inputs) / inputs**0.5
+    return Examples(x, x @ teacher.T + noise * gaussian(draw, count, outputs))
 
 
 def text_windows(count: int, length: int) -> Tensor:
     """Return windows of bytes of the Python standard library's own text, always the same.
 
-    Returns:
-        int64 of shape (count, length + 1): each byte but the first is predicted from those before.
+    int64 of shape (count, length + 1): each byte but the first is predicted from those before.
     """
     from autowarmup.lab.train.data import load_corpus
 
     corpus = load_corpus("stdlib", "bytes", length=length, wanted=count * length)
     return torch.from_numpy(corpus.batch(seed=0, step=0, batch_size=count, length=length))
+
+
+def unit_vectors(windows: Tensor, width: int, draw: torch.Generator) -> Examples:
+    """Return windows as random unit vectors that know their place, and the tokens that follow."""
+    tokens, windows = windows.unique(return_inverse=True)
+    x = gaussian(draw, len(tokens), width)[windows[:, :-1]]
+    x = x + gaussian(draw, windows.shape[1] - 1, width) / 2
+    return Examples(x / x.norm(dim=2, keepdim=True), windows[:, 1:].flatten())

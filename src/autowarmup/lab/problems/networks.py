@@ -1,4 +1,4 @@
-"""The networks of the objects: no normalisation, no dropout, random weights from a seed."""
+"""The networks: no normalisation, no dropout, random weights from a seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autowarmup.lab.problems.data import CLASSES, SIDE
+from autowarmup.lab.problems.data import CLASSES, SIDE, gaussian, not_installed
 
 
 class BalancedNet(nn.Module):
@@ -20,17 +20,13 @@ class BalancedNet(nn.Module):
     networks suppose. Here every W_l starts with all its min(widths) singular values at `scale`, and
     the left singular vectors of one layer are the right ones of the next.
 
-    Args:
-        widths: inputs, hidden widths, outputs.
-        slope: of the leaky ReLU for negative numbers; with 1 the network is linear.
-        scale: the singular values of every layer.
-        seed: of the singular vectors.
+    `widths` are inputs, hidden widths, outputs; with a `slope` of 1 the network is linear.
     """
 
     def __init__(self, widths: Sequence[int], *, slope: float, scale: float, seed: int) -> None:
         super().__init__()
         draw = torch.Generator().manual_seed(seed)
-        bases = [_orthonormal(width, min(widths), draw) for width in widths]
+        bases = [orthonormal(width, min(widths), draw) for width in widths]
         self.slope = slope
         self.layers = nn.ParameterList(
             nn.Parameter(scale * after @ before.T) for before, after in pairwise(bases)
@@ -48,11 +44,6 @@ class TwoLayerNet(nn.Module):
     """Affine, tanh, affine, float64: smooth, so that the Hessian is there everywhere.
 
     Weights are Gaussian with variance scale^2 / inputs of their layer, biases zero.
-
-    Args:
-        widths: inputs, hidden width, outputs.
-        scale: 1 keeps the variance of a linear layer.
-        seed: of the weights.
     """
 
     def __init__(self, widths: tuple[int, int, int], *, scale: float, seed: int) -> None:
@@ -68,18 +59,26 @@ class TwoLayerNet(nn.Module):
         return self.second(torch.tanh(self.first(x)))
 
 
+class AttentionHead(nn.Module):
+    """Causal attention of one head, one key-query matrix; values turn its mean into logits."""
+
+    def __init__(self, width: int, outputs: int, draw: torch.Generator) -> None:
+        super().__init__()
+        self.key_query = nn.Parameter(gaussian(draw, width, width))
+        self.values = nn.Parameter(gaussian(draw, outputs, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits at every place, shape (windows, length, outputs)."""
+        scores = x @ self.key_query.T @ x.transpose(1, 2)
+        later = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
+        weights = scores.masked_fill(later, -torch.inf).softmax(2)
+        return weights @ x @ self.values.T
+
+
 class OneLayerTransformer(nn.Module):
     """Byte and position embeddings, causal self-attention, a perceptron, a linear head.
 
-    Both blocks add to the stream, as usual; there is no layer norm, so that the loss is the plain
-    composition that paper B treats.
-
-    Args:
-        vocabulary: different tokens.
-        length: most tokens in a window.
-        width: size of the stream.
-        heads: attention heads.
-        seed: of the weights.
+    Both blocks add to the stream, as usual; there is no layer norm.
     """
 
     def __init__(self, vocabulary: int, length: int, *, width: int, heads: int, seed: int) -> None:
@@ -112,32 +111,19 @@ def vision_transformer(*, width: int, layers: int, heads: int, seed: int) -> Any
 
     float32, patches of 2 x 2 pixels, no dropout, weights with standard deviation 0.1 (with the
     usual 0.02, gradient descent stands still for hundreds of steps first).
-
-    Raises:
-        ValueError: transformers is not installed, in one sentence.
     """
     try:
         from transformers import ViTConfig, ViTForImageClassification
     except ImportError as error:
-        raise ValueError(
-            "the vision transformer comes from transformers, which is not installed; "
-            "run: pip install 'autowarmup[objects]'"
-        ) from error
+        raise not_installed("the vision transformer comes from transformers") from error
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 2 * width}
+    sizes |= {"num_hidden_layers": layers, "num_attention_heads": heads, "num_labels": CLASSES}
+    config = ViTConfig(
+        image_size=SIDE, patch_size=2, num_channels=1, initializer_range=0.1, **sizes
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ViTForImageClassification(
-            ViTConfig(
-                image_size=SIDE,
-                patch_size=2,
-                num_channels=1,
-                num_labels=CLASSES,  # pyright: ignore[reportCallIssue]
-                hidden_size=width,
-                intermediate_size=2 * width,
-                initializer_range=0.1,
-                num_hidden_layers=layers,
-                num_attention_heads=heads,
-            )
-        )
+        return ViTForImageClassification(config)
 
 
 def _draw_weights(model: nn.Module, *, scale: float, seed: int) -> None:
@@ -152,6 +138,6 @@ def _draw_weights(model: nn.Module, *, scale: float, seed: int) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def _orthonormal(rows: int, columns: int, draw: torch.Generator) -> Tensor:
-    square = torch.randn(rows, columns, generator=draw, dtype=torch.float64)
-    return torch.linalg.qr(square)[0]
+def orthonormal(rows: int, columns: int, draw: torch.Generator) -> Tensor:
+    """Return random orthonormal columns, float64."""
+    return torch.linalg.qr(gaussian(draw, rows, columns))[0]

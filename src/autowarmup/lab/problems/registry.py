@@ -27,98 +27,60 @@ from autowarmup.measure.observer import CurvatureObserver
 
 @dataclass(frozen=True)
 class PaperObject:
-    """A training that paper B makes a statement about.
+    """A training that arXiv 2510.03164 makes a statement about."""
 
-    Attributes:
-        about: what is trained on what, one sentence.
-        build: returns the problem with weights drawn from a seed.
-        lr: rate of gradient descent, constant.
-        steps: updates of a whole run.
-        every: updates between measurements.
-    """
-
-    about: str
-    build: Callable[[int], Problem]
-    lr: float
-    steps: int
-    every: int
+    about: str  # what is trained on what, one sentence
+    build: Callable[[int], Problem]  # returns the problem with weights drawn from a seed
+    lr: float  # rate of gradient descent, constant
+    steps: int  # updates of a whole run
+    every: int  # updates between measurements
 
 
 @dataclass(frozen=True)
 class ObjectRun:
-    """What a run saw.
+    """What a run saw."""
 
-    Attributes:
-        name: a key of `OBJECTS`.
-        trace: the measured points, with `H` beside what every probe measures.
-        f_star: what was subtracted from the loss.
-        f_star_source: where it comes from, one sentence.
-        about: what was trained on what, one sentence.
-        config: all choices, plain values.
-        norm: the norm of steps; "euclidean".
-        counted: how many parameters were measured.
-        determinism: how two evaluations at the start differed.
-    """
-
-    name: str
-    trace: Trace
-    f_star: float
-    f_star_source: str
-    about: str
-    config: dict[str, Any]
-    norm: str
-    counted: dict[str, Any]
-    determinism: dict[str, float] | None
+    name: str  # a key of `OBJECTS`
+    trace: Trace  # the measured points, with `H` beside what every probe measures
+    lower_bound: float  # what was subtracted from the loss
+    lower_bound_source: str  # where it comes from, one sentence
+    about: str  # what was trained on what, one sentence
+    config: dict[str, Any]  # all choices, plain values
+    norm: str  # the norm of steps; "euclidean"
+    counted: dict[str, Any]  # how many parameters were measured
+    determinism: dict[str, float] | None  # how two evaluations at the start differed
 
 
 OBJECTS: dict[str, PaperObject] = {
     "deep-linear": PaperObject(
         "Deep linear network 20-32-32-10 from balanced weights, squared error on 200 examples of "
         "a linear teacher with noise.",
-        definitions.deep_linear,
-        lr=0.0005,
-        steps=4000,
-        every=10,
+        definitions.deep_linear, lr=0.0005, steps=4000, every=10,
     ),
     "deep-leaky-relu": PaperObject(
         "Deep network 64-96-96-10 with leaky ReLU (slope 0.1) from balanced weights, squared error "
         "on 500 handwritten digits.",
-        definitions.deep_leaky_relu,
-        lr=0.002,
-        steps=4000,
-        every=10,
+        definitions.deep_leaky_relu, lr=0.002, steps=4000, every=10,
     ),
     "two-layer-ce": PaperObject(
         "Two-layer tanh network 64-64-10, cross-entropy and L2 (0.01) on 1,797 handwritten digits.",
-        definitions.two_layer_ce,
-        lr=0.05,
-        steps=4000,
-        every=20,
+        definitions.two_layer_ce, lr=0.05, steps=4000, every=20,
     ),
     "two-layer-mse": PaperObject(
         "Two-layer tanh network 64-64-10, squared error and L2 (0.01) on 1,797 handwritten digits.",
-        definitions.two_layer_mse,
-        lr=0.01,
-        steps=4000,
-        every=20,
+        definitions.two_layer_mse, lr=0.01, steps=4000, every=20,
     ),
     "one-layer-transformer": PaperObject(
         "Transformer of one layer (width 32, 4 heads, no layer norm), cross-entropy on 32 windows "
         "of 32 bytes of the Python standard library.",
-        definitions.one_layer_transformer,
-        lr=0.01,
-        steps=3000,
-        every=30,
+        definitions.one_layer_transformer, lr=0.01, steps=3000, every=30,
     ),
     "digits-vit": PaperObject(
         "Vision transformer of two layers (width 32, 4 heads), cross-entropy on 256 handwritten "
         "digits.",
-        definitions.digits_vit,
-        lr=0.01,
-        steps=1500,
-        every=15,
+        definitions.digits_vit, lr=0.01, steps=1500, every=15,
     ),
-}
+}  # fmt: skip
 
 
 def run_object(
@@ -133,12 +95,8 @@ def run_object(
 
     The same arguments give the same trace on the same machine.
 
-    Args:
-        name: a key of `OBJECTS`.
-        steps: updates; the object's own number by default.
-        every: updates between measurements; the object's own number by default.
-        seed: draws the initial weights.
-        progress: show a bar on standard error.
+    `steps` are updates, `every` updates between measurements, the object's own by default; `seed`
+    draws the weights.
 
     Raises:
         ValueError: an unknown name, `steps` or `every` below 1, a package that is missing, or a
@@ -147,40 +105,34 @@ def run_object(
     """
     if name not in OBJECTS:
         raise ValueError(f"object: expected one of {', '.join(OBJECTS)}, got {name!r}")
-    paper_object = OBJECTS[name]
-    steps = paper_object.steps if steps is None else steps
-    every = paper_object.every if every is None else every
+    chosen = OBJECTS[name]
+    steps = chosen.steps if steps is None else steps
+    every = chosen.every if every is None else every
     if steps < 1:
         raise ValueError(f"steps: expected at least 1, got {steps}")
-    problem = paper_object.build(seed)
-    optimizer = torch.optim.SGD(problem.model.parameters(), lr=paper_object.lr)
+    problem = chosen.build(seed)
+    parameters = list(problem.model.parameters())
+    optimizer = torch.optim.SGD(parameters, lr=chosen.lr)
     observer = CurvatureObserver(
-        problem.model,
-        optimizer,
-        problem.loss,
-        norm="euclidean",
-        every=every,
-        lower_bound=problem.f_star,
-        count="all",
-        hessian=True,
-    )
+        problem.model, optimizer, problem.loss, norm="euclidean", every=every,
+        lower_bound=problem.lower_bound, count="all", hessian=True,
+    )  # fmt: skip
     with progress_bar(name, steps, visible=progress) as show:
         try:
             _descend(problem, optimizer, observer, steps, show)
         finally:
             observer.close()
     facts = observer.facts()
+    config = {
+        "object": name, "optimizer": "gradient descent, full batch", "lr": chosen.lr,
+        "steps": steps, "every": every, "seed": seed, "network": type(problem.model).__name__,
+        "parameters": sum(p.numel() for p in parameters),
+        "dtype": str(parameters[0].dtype).removeprefix("torch."),
+    }  # fmt: skip
     return ObjectRun(
-        name=name,
-        trace=observer.trace,
-        f_star=problem.f_star,
-        f_star_source=problem.f_star_source,
-        about=paper_object.about,
-        config=_config(name, problem, steps=steps, every=every, seed=seed),
-        norm=facts["norm"],
-        counted=facts["counted"],
-        determinism=facts["determinism"],
-    )
+        name, observer.trace, problem.lower_bound, problem.source, chosen.about, config,
+        norm=facts["norm"], counted=facts["counted"], determinism=facts["determinism"],
+    )  # fmt: skip
 
 
 def _descend(
@@ -206,19 +158,3 @@ def _descend(
                     f"stopped after {step + 1} of {steps} updates; an object keeps nothing, it "
                     "starts anew"
                 )
-
-
-def _config(name: str, problem: Problem, *, steps: int, every: int, seed: int) -> dict[str, Any]:
-    """Return every choice behind a run as plain values."""
-    parameters = list(problem.model.parameters())
-    return {
-        "object": name,
-        "optimizer": "gradient descent, full batch",
-        "lr": OBJECTS[name].lr,
-        "steps": steps,
-        "every": every,
-        "seed": seed,
-        "network": type(problem.model).__name__,
-        "parameters": sum(p.numel() for p in parameters),
-        "dtype": str(parameters[0].dtype).removeprefix("torch."),
-    }

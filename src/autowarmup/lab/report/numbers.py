@@ -57,14 +57,38 @@ def interval_text(interval: Sequence[Any] | None, digits: int = 3) -> str:
     return f"{short(interval[0], digits)} to {short(interval[1], digits)}"
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """Return a signed percentage; what rounds to zero has no sign.
+def percent(share: Any, digits: int = 1, *, signed: bool = True) -> str:
+    """Return a share as a percentage; what rounds to zero has no sign.
 
     Example:
-        >>> percent(-0.0532), percent(0.012), percent(0.00001)
-        ('−5.3 %', '+1.2 %', '0.0 %')
+        >>> percent(-0.0532), percent(0.012), percent(0.00001), percent(None)
+        ('−5.3 %', '+1.2 %', '0.0 %', '–')
+        >>> percent(0.5, 0, signed=False)
+        '50 %'
     """
-    text = f"{100 * share:+.{digits}f} %"
+    if (share := number(share)) is None:
+        return "–"
+    text = f"{100 * share:{'+' if signed else ''}.{digits}f} %"
     if float(text[:-2]) == 0:
-        return text[1:]
+        return text.lstrip("+-")
     return text.replace("-", "−")
+
+
+def tick_percent(share: float, _: float = 0.0) -> str:
+    """Return a share as a signed percentage, as short as it can be; what matplotlib calls.
+
+    Example:
+        >>> tick_percent(0.025), tick_percent(-0.1), tick_percent(0.0)
+        ('+2.5 %', '−10 %', '0')
+    """
+    return f"{100 * share:+.3g} %".replace("-", "−") if share else "0"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    Example:
+        >>> count(1, "run"), count(1200, "run")
+        ('1 run', '1,200 runs')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -14,18 +14,23 @@ def pictures(
     places: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return what a template needs to show figures: name -> (title, caption), read from SVG."""
-    from markupsafe import Markup
-
     return [
         {
             "name": name,
             "title": title,
             "caption": words,
             "place": (places or {}).get(name, ""),
-            "svg": Markup(inline_svg((folder / f"{name}.svg").read_text(), name)),
+            "svg": figure_svg(folder, name),
         }
         for name, (title, words) in captions.items()
     ]
+
+
+def figure_svg(folder: Path, name: str) -> Any:
+    """Return FOLDER/NAME.svg, fit to stand in a page."""
+    from markupsafe import Markup
+
+    return Markup(inline_svg((folder / f"{name}.svg").read_text(), name))
 
 
 def render(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from autowarmup.lab.compare.grid import warmup_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +16,6 @@ INK = "#1f2933"
 MUTED = "#66727f"
 FAINT = "#dde3e9"
 ADAPTIVE = "#d55e00"
-# Other adaptive rules by where they end warm-up (Okabe and Ito's palette, no blue: that is manual).
-ADAPTIVE_BY_PEAK = {"flat": ADAPTIVE, "accurate": "#b0508c", "published": "#00805c"}
-ADAPTIVE_OTHER = "#8c6d00"
 HAND_TUNED = "#2a5c8f"
 TROUBLE = "#8b1a1a"
 _RAMP = ("#b9c4ce", "#0b3d6e")
@@ -59,19 +54,25 @@ def styled(name: str) -> Iterator[None]:
         yield
 
 
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches, which needs no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def panels(count: int, *, rows_each: int = 1, height: float = 3.3) -> tuple[Figure, list[Any]]:
     """Return a figure with `count` columns of `rows_each` panels, wrapped to fit a laptop.
 
     The list has one entry per column: its panels from top to bottom.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = next((c for c in (4, 3) if count % c == 0), min(count, 3)) if count > 2 else count
     blocks = math.ceil(count / columns)
     width = {1: 7.0, 2: 10.0, 3: 13.0}.get(columns, 15.5)
-    figure = Figure(figsize=(width, height * blocks * rows_each + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(width, height * blocks * rows_each + 0.5)
     axes = figure.subplots(blocks * rows_each, columns, squeeze=False)
     chosen = []
     for index in range(blocks * columns):
@@ -85,26 +86,13 @@ def panels(count: int, *, rows_each: int = 1, height: float = 3.3) -> tuple[Figu
     return figure, chosen
 
 
-def ramp(warmups: Sequence[str], steps: int) -> dict[str, str]:
-    """Return a colour per hand-tuned warm-up: pale for the shortest, dark blue for the longest."""
+def ramp(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour per hand-tuned length, the shortest first: from pale to dark blue."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-    ordered = sorted(warmups, key=lambda warmup: warmup_steps(warmup, steps))
     colours = LinearSegmentedColormap.from_list("hand-tuned", _RAMP)
-    last = max(1, len(ordered) - 1)
-    return {warmup: to_hex(colours(index / last)) for index, warmup in enumerate(ordered)}
-
-
-def percent_axis(axes: Axes, shares: Sequence[float]) -> None:
-    """Label a logarithmic x axis of shares of the run in per cent, at the given shares."""
-    axes.set_xscale("log")
-    kept: list[float] = []
-    for share in sorted(set(shares)):
-        # Neighbours closer than a factor 1.6 would run into each other.
-        if not kept or share / kept[-1] > 1.6:
-            kept.append(share)
-    axes.set_xticks(kept, [f"{100 * tick:.3g}" for tick in kept])
-    axes.xaxis.set_minor_locator(_no_ticks())
+    last = max(1, len(names) - 1)
+    return {name: to_hex(colours(index / last)) for index, name in enumerate(names)}
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -112,6 +100,34 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
     figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
+
+
+def save_all(
+    drawings: Mapping[str, Callable[[], Figure | None]], folder: Path, room: str
+) -> list[str]:
+    """Draw and write every figure that has something to show; return the names of those."""
+    drawn = []
+    for name, drawing in drawings.items():
+        with styled(f"{room}-{name}"):
+            if (figure := drawing()) is not None:
+                save(figure, folder, name)
+                drawn.append(name)
+    return drawn
+
+
+def stroke(colour: str, width: float = 2.0, **look: Any) -> Any:
+    """Return a line for a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linewidth=width, **look)
+
+
+def dot(colour: str, size: float = 8.0, **look: Any) -> Any:
+    """Return a mark for a legend."""
+    from matplotlib.lines import Line2D
+
+    look = {"marker": "o", "markerfacecolor": colour, "markeredgecolor": colour, **look}
+    return Line2D([], [], color="none", markersize=size, **look)
 
 
 def legend(figure: Figure, entries: Mapping[str, Any]) -> None:
@@ -141,9 +157,3 @@ def label(
     """Write words beside a point, `by` so many typographic points off, readable on lines."""
     axes.annotate(words, at, xytext=by, textcoords="offset points", fontsize=10.5,
                   path_effects=halo(), zorder=8, **look)  # fmt: skip
-
-
-def _no_ticks() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()

@@ -1,4 +1,4 @@
-"""Random instances of every kind of objective: `family("separable tan2, linf")(rng, instances)`.
+"""Random instances of every kind of objective: `FAMILIES[name](rng, instances)`.
 
 Heights and widths are drawn over orders of magnitude, so that no unit is favoured.
 """
@@ -9,16 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autowarmup.lab.theory import profiles
-from autowarmup.lab.theory.geometry import Geometry
+from autowarmup.lab.theory.cosh_objectives import CoshPair, ProductCosh
+from autowarmup.lab.theory.geometry import Floats, Geometry, Name
 from autowarmup.lab.theory.objective import Objective
+from autowarmup.lab.theory.objectives import Quadratic, Radial, Ridge
 from autowarmup.lab.theory.profiles import Profile
-from autowarmup.lab.theory.witnesses import CoshPair, ProductCosh
-from autowarmup.lab.theory.zoo import Quadratic, Radial, Ridge
 
-Floats = NDArray[np.float64]
 Family = Callable[[Generator, int], Objective]
 
 
@@ -27,20 +25,19 @@ def log_uniform(rng: Generator, low: float, high: float, *shape: int) -> Floats:
     return np.exp(rng.uniform(np.log(low), np.log(high), shape))
 
 
+def _pair(rng: Generator, instances: int) -> tuple[Floats, Floats]:
+    return log_uniform(rng, 0.1, 10, instances), log_uniform(rng, 0.1, 10, instances)
+
+
 def radial(profile: Profile, dimension: int) -> Family:
     """Return the family c psi(h ||x||)."""
-
-    def make(rng: Generator, instances: int) -> Objective:
-        c, h = (log_uniform(rng, 0.1, 10, instances) for _ in range(2))
-        return Radial(profile, c, h, dimension)
-
-    return make
+    return lambda rng, instances: Radial(profile, *_pair(rng, instances), dimension)
 
 
-def ridge(profile: Profile, norm: str, shape: tuple[int, ...], *, tilt: float = 0.0) -> Family:
+def ridge(profile: Profile, norm: Name, shape: tuple[int, ...], *, tilt: float = 0.0) -> Family:
     """Return the family of ridge sums whose directions are an orthonormal basis, tilted."""
 
-    def make(rng: Generator, instances: int) -> Objective:
+    def make(rng: Generator, instances: int) -> Ridge:
         n = int(np.prod(shape))
         if norm == "spectral":
             basis = np.linalg.qr(rng.standard_normal((instances, n, n)))[0]
@@ -49,8 +46,8 @@ def ridge(profile: Profile, norm: str, shape: tuple[int, ...], *, tilt: float = 
         directions = basis + tilt * rng.standard_normal((instances, n, n)) / n
         directions = directions * log_uniform(rng, 0.3, 3, instances)[:, None, None]
         c = log_uniform(rng, 0.1, 10, instances)[:, None] * log_uniform(rng, 0.7, 1.4, instances, n)
-        geometry = Geometry(norm, len(shape))  # type: ignore[arg-type]
-        return Ridge(profile, c, directions.reshape(instances, n, *shape), geometry)
+        a = directions.reshape(instances, n, *shape)
+        return Ridge(profile, c, a, Geometry(norm, len(shape)))
 
     return make
 
@@ -58,28 +55,24 @@ def ridge(profile: Profile, norm: str, shape: tuple[int, ...], *, tilt: float = 
 def separable(profile: Profile, n: int) -> Family:
     """Return the family A sum psi(b x_i) in l_inf with equal terms, the one of the rho = 2 law."""
 
-    def make(rng: Generator, instances: int) -> Objective:
-        A, b = (log_uniform(rng, 0.1, 10, instances) for _ in range(2))
+    def make(rng: Generator, instances: int) -> Ridge:
+        A, b = _pair(rng, instances)
         a = np.broadcast_to(np.eye(n), (instances, n, n)) * b[:, None, None]
         return Ridge(profile, np.repeat(A[:, None], n, 1), a, Geometry("linf", 1))
 
     return make
 
 
-def product_cosh(rng: Generator, instances: int) -> Objective:
-    """Return random witnesses in the plane."""
-    H0, H1 = (log_uniform(rng, 0.1, 10, instances) for _ in range(2))
-    return ProductCosh(H0, H1, rng.uniform(0.1, 0.9, instances))
+def product_cosh(rng: Generator, instances: int) -> ProductCosh:
+    """Return random products of two cosh in the plane."""
+    return ProductCosh(*_pair(rng, instances), rng.uniform(0.1, 0.9, instances))
 
 
-def quadratic(norm: str, shape: tuple[int, ...]) -> Family:
+def quadratic(norm: Name, shape: tuple[int, ...]) -> Family:
     """Return quadratics around random centres."""
-
-    def make(rng: Generator, instances: int) -> Objective:
-        centre = rng.standard_normal((instances, *shape))
-        return Quadratic(centre, Geometry(norm, len(shape)))  # type: ignore[arg-type]
-
-    return make
+    return lambda rng, instances: Quadratic(
+        rng.standard_normal((instances, *shape)), Geometry(norm, len(shape))
+    )
 
 
 FAMILIES: dict[str, Family] = {
@@ -101,14 +94,3 @@ FAMILIES: dict[str, Family] = {
     "quadratic, spectral": quadratic("spectral", (3, 2)),
     "shifted cosh pair, l2": CoshPair.random,
 }
-
-
-def family(name: str) -> Family:
-    """Return one of `FAMILIES`.
-
-    Raises:
-        ValueError: no such family.
-    """
-    if name not in FAMILIES:
-        raise ValueError(f"expected a family among {', '.join(FAMILIES)}, got {name!r}")
-    return FAMILIES[name]

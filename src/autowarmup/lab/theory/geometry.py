@@ -1,12 +1,12 @@
 """Norms of points of one shape, for many points side by side: norm, dual norm, lmo, in float64.
 
-The rest of the library has them for torch parameters (`autowarmup.norms`), one tensor at a time;
-here a point is the last `ndim` axes of an array and everything before is a batch. The polar factor
-itself, exact and by Newton-Schulz, is the one of that room.
+`autowarmup.norms` has them for torch parameters, one tensor at a time; here a point is the last
+`ndim` axes of an array and everything before is a batch. The polar factor is that of `norms`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,16 +19,13 @@ from autowarmup.norms.polar import newton_schulz, polar_exact
 Floats = NDArray[np.float64]
 Name = Literal["l2", "linf", "spectral"]
 NAMES: tuple[Name, ...] = ("l2", "linf", "spectral")
-DUALS = {"l2": "l2", "linf": "l1", "spectral": "nuclear"}
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """A norm on points of a given number of axes.
+    """A norm on points with `ndim` axes, 1 for vectors and 2 for matrices.
 
-    Args:
-        name: "l2" (Frobenius, its own dual), "linf" (dual l1) or "spectral" (dual nuclear).
-        ndim: axes of a point, 1 for vectors and 2 for matrices.
+    "l2" (Frobenius) is its own dual; "linf" has the dual l1, "spectral" the nuclear norm.
 
     Raises:
         ValueError: an unknown name, or the spectral norm of something that is no matrix.
@@ -77,21 +74,29 @@ class Geometry:
     def lmo(self, g: Floats, *, exact: bool = True) -> Floats:
         """Return u with norm <= 1 and <g, u> = dual(g); 0 for g = 0.
 
-        Args:
-            g: gradients.
-            exact: False takes five steps of Newton-Schulz for the spectral norm, as Muon does; its
-                u has singular values between about 0.7 and 1.2.
+        With `exact=False` the spectral norm takes five steps of Newton-Schulz, as Muon does: then u
+        has singular values between about 0.7 and 1.2.
         """
         if self.name == "linf":
             return np.sign(g)
         if self.name == "spectral":
-            if exact:
-                return polar_exact(torch.from_numpy(np.ascontiguousarray(g))).numpy()
             tensor = torch.from_numpy(np.ascontiguousarray(g))
-            return newton_schulz(tensor, dtype=torch.float64).numpy()
+            found = polar_exact(tensor) if exact else newton_schulz(tensor, dtype=torch.float64)
+            return found.numpy()
         length = self.expand(self.dual(g))
         return np.divide(g, length, out=np.zeros_like(g), where=length > 0)
 
     def expand(self, scalars: Floats) -> Floats:
         """Return one number per point in a shape that multiplies points."""
         return np.reshape(scalars, (*np.shape(scalars), *(1,) * self.ndim))
+
+
+def bisect(
+    above: Callable[[Floats], NDArray[np.bool_]], low: Floats, high: Floats, rounds: int
+) -> Floats:
+    """Return the lower end of the interval, halved so often, at whose upper end `above` holds."""
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        beyond = above(middle)
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    return low

@@ -3,8 +3,8 @@
     K(s) = K0 + K1 s + K_rho s^rho,    s = f(x) - f*,    all constants >= 0, rho > 1
 
 `K_rho = 0` is the (H0, H1) condition of arXiv 2510.03164; the whole is the assumption of
-arXiv 2602.05813. A constant is a number or an array with one entry per instance. `core.law` holds
-the law that the scheduler uses, which allows K1 < 0 and so is not covered by the theorems.
+arXiv 2602.05813. A constant is a number or an array with one entry per instance. The law of the
+scheduler, `rules.gap_law.law`, allows K1 < 0 and so is not covered by the theorems.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from autowarmup.lab.theory.geometry import Floats
+
 Numbers = float | Floats
 
 
@@ -22,18 +22,9 @@ Numbers = float | Floats
 class Law:
     """Constants of K, each a number or an array of shape (instances,).
 
-    The operations are the closure rules: what is known of the curvature of f carries over to
-
-    * `law.scale(c)`: c f, c > 0;
-    * `law.shift(s)`: the same curvature against a gap that is smaller by s >= 0;
-    * `law.affine(a, s)`: x -> f(A x + b), a = norm of A, s = its infimum - f* (0 if A is onto);
-    * `law_f + law_g`: f + g where both have a common minimiser; `(law_f + law_g).shift(s)` in
-      general, s = inf (f + g) - inf f - inf g >= 0. A constant added to f changes nothing;
-    * `law_f.beside(law_g)`: f(x) + g(y), Euclidean norm; with the larger of the norms of x and y
-      (the product that Muon and Lion use) it is `law_f + law_g`.
-
-    Raises:
-        ValueError: a negative constant, rho <= 1, or two laws with different exponents.
+    The operations are the closure rules (B.5): `law_f + law_g` is the law of f + g where both have
+    a common minimiser, and `(law_f + law_g).shift(s)` in general, s = inf (f + g) - inf f - inf g;
+    with the larger of the norms of x and y it is also that of f(x) + g(y).
 
     Example:
         >>> law = Law(1.0, 2.0) + Law(3.0, 0.5)
@@ -75,8 +66,8 @@ class Law:
     def integral(self, eps: Numbers, gap0: Numbers, c_rho: float | None = None) -> Floats:
         """Return I(eps), which counts steps from gap0 down to eps; 0 where eps >= gap0.
 
-        I = K0 (1/eps - 1/gap0) + K1 ln(gap0/eps) + c_rho K_rho (gap0^(rho-1) - eps^(rho-1)) with
-        c_rho = max(1, 1/(rho-1)): a sum over steps exceeds the integral of K/s^2 for rho > 2.
+        I = K0 (1/eps - 1/gap0) + K1 ln(gap0/eps) + c_rho K_rho (gap0^(rho-1) - eps^(rho-1)),
+        c_rho = max(1, 1/(rho-1)).
         """
         low, high = np.minimum(eps, gap0), np.asarray(gap0, dtype=float)
         c = max(1.0, 1 / (self.rho - 1)) if c_rho is None else c_rho
@@ -121,7 +112,7 @@ class Law:
         return replace(self, K0=self.K0 + self.K1 * by + K_rho * by**self.rho, K_rho=K_rho)
 
     def affine(self, norm: Numbers, shift: Numbers = 0.0) -> Law:
-        """Return the law of x -> f(A x + b) for the norm of A from the norm of x to that of f."""
+        """Return the law of x -> f(A x + b), `norm` that of A, shift its infimum - f*."""
         law, square = self.shift(shift), np.asarray(norm, dtype=float) ** 2
         return replace(law, K0=law.K0 * square, K1=law.K1 * square, K_rho=law.K_rho * square)
 

@@ -1,8 +1,8 @@
 """The contract of an objective of which everything is known, for many instances side by side.
 
 An objective holds arrays whose first axis counts its instances; a point is an array of shape
-(instances, *shape). Outside its domain the value is inf. The constants are those that the theorems
-ask for; `theory.selfcheck` compares them with dense samples.
+(instances, *shape). Outside its domain the value is inf. `theory.constants` compares what it states
+with dense samples.
 """
 
 from __future__ import annotations
@@ -11,40 +11,43 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from autowarmup.lab.theory.geometry import Geometry
+from autowarmup.lab.theory.geometry import Floats, Geometry, bisect
 from autowarmup.lab.theory.law import Law
-
-Floats = NDArray[np.float64]
 
 
 class Objective(ABC):
-    """What the theorems know of a function; every constant is a number per instance.
+    """What the theorems know of a function; every constant is a number per instance."""
 
-    Attributes:
-        name: what it is called in tables.
-        geometry: norm and axes of a point.
-        shape: of a point.
-        instances: how many functions stand side by side.
-        law: curvature bound K, in the norm of `geometry`.
-        f_star: infimum, shape (instances,).
-        minimiser: shape (instances, *shape).
-        mu: dual norm of the gradient squared >= 2 mu gap; 0 where that fails.
-        zeta: <gradient, x - minimiser> >= zeta gap; 1 star-convex, 0 unknown.
-        convex: whether it is convex.
-    """
+    name: str  # what it is called in tables
+    geometry: Geometry  # norm and axes of a point
+    shape: tuple[int, ...]  # of a point
+    instances: int  # how many functions stand side by side
+    law: Law  # curvature bound K, in the norm of `geometry`
+    f_star: Floats  # infimum, shape (instances,)
+    minimiser: Floats  # shape (instances, *shape)
+    mu: Floats  # dual norm of the gradient squared >= 2 mu gap; 0 where that fails
+    zeta: Floats  # <gradient, x - minimiser> >= zeta gap; 1 star-convex, 0 unknown
+    convex: bool  # whether it is convex
 
-    name: str
-    geometry: Geometry
-    shape: tuple[int, ...]
-    instances: int
-    law: Law
-    f_star: Floats
-    minimiser: Floats
-    mu: Floats
-    zeta: Floats
-    convex: bool = True
+    def know(
+        self,
+        name: str,
+        geometry: Geometry,
+        shape: tuple[int, ...],
+        law: Law,
+        mu: Floats,
+        *,
+        zeta: float = 1.0,
+        convex: bool = True,
+        minimiser: Floats | None = None,
+    ) -> None:
+        """Set all attributes; by default the infimum and the minimiser are 0."""
+        self.name, self.geometry, self.shape, self.law = name, geometry, shape, law
+        self.instances, self.mu, self.convex = len(mu), mu, convex
+        self.zeta, self.f_star = np.full(self.instances, zeta), np.zeros(self.instances)
+        origin = np.zeros((self.instances, *shape))
+        self.minimiser = origin if minimiser is None else minimiser
 
     @abstractmethod
     def value(self, x: Floats) -> Floats:
@@ -74,19 +77,13 @@ class Objective(ABC):
         """Return ||x - minimiser||."""
         return self.geometry.norm(x - self.minimiser)
 
+    def along(self, direction: Floats, gap: Floats) -> Floats:
+        """Return minimiser + t direction with this gap, t > 0, for a gap that rises along it."""
 
-def per_instance(value: float | Floats, instances: int) -> Floats:
-    """Return an array of shape (instances,)."""
-    return np.broadcast_to(np.asarray(value, dtype=float), (instances,)).copy()
+        def point(t: Floats) -> Floats:
+            return self.minimiser + self.geometry.expand(t) * direction
 
-
-def ray_to_gap(objective: Objective, direction: Floats, gap: Floats, edge: Floats) -> Floats:
-    """Return minimiser + t direction with this gap, 0 < t < edge, for a gap that rises along it."""
-    low, high = np.zeros(objective.instances), edge.copy()
-    expand = objective.geometry.expand
-    for _ in range(200):
-        middle = (low + high) / 2
         with np.errstate(over="ignore"):
-            above = objective.gap(objective.minimiser + expand(middle) * direction) > gap
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return objective.minimiser + expand(low) * direction
+            end = self.radius(gap) * (1 + 1e-9)
+            t = bisect(lambda t: self.gap(point(t)) > gap, np.zeros(self.instances), end, 200)
+        return point(t)

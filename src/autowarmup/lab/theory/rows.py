@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from autowarmup.lab.theory.geometry import Floats
+
 Verdict = Literal["pass", "fail", "vacuous"]
 
 TOLERANCE = 1e-9
@@ -37,31 +38,18 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One statement on one kind of objective, in the worst of its instances.
+    """One statement on one kind of objective, in the worst of its instances."""
 
-    Attributes:
-        statement: group and words, e.g. "A.2 count of steps".
-        objective: on what.
-        measured: the measured value in the instance with the least margin.
-        bound: what the statement says of it there.
-        margin: (bound - measured) over the scale of the two, negative where it is violated.
-        verdict: "vacuous" where the statement says nothing in any instance.
-        expected_fail: whether it is a false statement or a wrong constant, which must be caught.
-        instances: how many were checked.
-        violations: in how many the margin was below -1e-9.
-        silent: in how many of them the statement says nothing.
-    """
-
-    statement: str
-    objective: str
-    measured: float
-    bound: float
-    margin: float
-    verdict: Verdict
-    expected_fail: bool = False
-    instances: int = 1
-    violations: int = 0
-    silent: int = 0
+    statement: str  # group and words, e.g. "A.2 count of steps"
+    objective: str  # on what
+    measured: float  # the measured value in the instance with the least margin
+    bound: float  # what the statement says of it there
+    margin: float  # (bound - measured) over the scale of the two, negative where it is violated
+    verdict: Verdict  # "vacuous" where the statement says nothing in any instance
+    expected_fail: bool = False  # a false statement or a wrong constant, which must be caught
+    instances: int = 1  # how many were checked
+    violations: int = 0  # in how many the margin was below -1e-9
+    silent: int = 0  # in how many of them the statement says nothing
 
     @property
     def as_it_should(self) -> bool:
@@ -74,7 +62,7 @@ class Row:
         word = self.statement.split(":")[0].split(" ")[0]
         return next((name for name in UNITS if word.startswith(name)), word)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the row as plain JSON values."""
         return asdict(self)
 
@@ -92,18 +80,8 @@ def compare(
 ) -> Row:
     """Compare measured <= bound (or >= with `at_least`) over instances and return the row.
 
-    Args:
-        statement: see `Row`.
-        objective: see `Row`.
-        measured: shape (..., instances); leading axes are steps or samples.
-        bound: broadcasts with it.
-        at_least: whether the bound is a lower one.
-        scale: what a margin is relative to; by default the larger of the two.
-        silent: where the statement says nothing.
-        expected_fail: see `Row`.
-
-    Raises:
-        ValueError: nothing to compare.
+    Both have the shape (..., instances), leading axes are steps or samples. `scale` is what a
+    margin is relative to, by default the larger of the two; `silent` where nothing is stated.
 
     Example:
         >>> row = compare("A.2 count", "toy", np.array([3.0, 5.0]), np.array([4.0, 10.0]))
@@ -139,19 +117,20 @@ def compare(
 
 def merge(rows: Iterable[Row]) -> list[Row]:
     """Join rows of the same statement and objective: the worst one, with the sums of the counts."""
-    held: dict[tuple[str, str], Row] = {}
+    held: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        key = row.statement, row.objective
-        if key not in held:
-            held[key] = row
-            continue
-        before = held[key]
-        told = [r for r in (before, row) if r.verdict != "vacuous"] or [before]
-        worst = min(told, key=lambda r: r.margin)
-        counts = {
-            n: getattr(before, n) + getattr(row, n) for n in ("instances", "violations", "silent")
-        }
-        failed = any(r.verdict == "fail" for r in told)
-        values = {**worst.to_dict(), **counts}
-        held[key] = Row(**{**values, "verdict": "fail" if failed else worst.verdict})
-    return list(held.values())
+        held.setdefault((row.statement, row.objective), []).append(row)
+    return [join(found) for found in held.values()]
+
+
+def join(found: Sequence[Row]) -> Row:
+    """Return the worst row with the sums of the counts; what says nothing has no margin."""
+    speaking = [row for row in found if row.verdict != "vacuous"] or found[:1]
+    worst = min(speaking, key=lambda row: row.margin)
+    return replace(
+        worst,
+        verdict="fail" if any(row.verdict == "fail" for row in speaking) else worst.verdict,
+        instances=sum(row.instances for row in found),
+        violations=sum(row.violations for row in found),
+        silent=sum(row.silent for row in found),
+    )

@@ -6,19 +6,20 @@ and the like are those that the theorem of that name uses; a gap of 0 gives the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from numpy.typing import NDArray
 
-from autowarmup.lab.theory.law import Law, Numbers
+from autowarmup.lab.theory.geometry import bisect
+from autowarmup.lab.theory.law import Floats, Law, Numbers
 from autowarmup.lab.theory.runs import Rule, View
 
-Floats = NDArray[np.float64]
-
 # Nodes of the Gauss rule on (0, 1); after the substitution below the integrand is smooth.
-_NODES, _WEIGHTS = (part for part in np.polynomial.legendre.leggauss(20))
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Return above / below, 0 where that is not above 0."""
+    return np.divide(above, below, out=np.zeros_like(below), where=below > 0)
 
 
 def slope_over_law(law: Law) -> Rule:
@@ -26,13 +27,7 @@ def slope_over_law(law: Law) -> Rule:
 
     With u the gradient it is 1 / K(gap), the warm-up of gradient descent.
     """
-
-    def rule(view: View) -> Floats:
-        curve = law.K(view.gap) * view.length**2
-        slope = np.maximum(view.slope, 0.0)
-        return np.divide(slope, curve, out=np.zeros_like(slope), where=curve > 0)
-
-    return rule
+    return lambda view: _ratio(np.maximum(view.slope, 0.0), law.K(view.gap) * view.length**2)
 
 
 def gap_over_law(law: Law, R: Numbers, share: Numbers = 1.0) -> Rule:
@@ -59,9 +54,7 @@ def frank_wolfe_measured(law: Law, decay: Numbers) -> Rule:
         geometry = view.objective.geometry
         measured = geometry.inner(view.gradient, view.x) + view.slope / decay
         across = geometry.norm(view.x + view.u / geometry.expand(decay))
-        curve = across**2 * law.K(view.gap)
-        share = np.divide(measured, curve, out=np.zeros_like(curve), where=curve > 0)
-        return np.clip(share, 0.0, 1.0) / decay
+        return np.clip(_ratio(measured, across**2 * law.K(view.gap)), 0.0, 1.0) / decay
 
     return rule
 
@@ -78,12 +71,7 @@ def aiming(law: Law, theta: Numbers = 1.0) -> Rule:
 
 def polyak(theta: Numbers = 1.0) -> Rule:
     """Return theta gap / ||g||^2 for gradient descent: no constant of curvature (B.3)."""
-
-    def rule(view: View) -> Floats:
-        square = view.dual**2
-        return theta * np.divide(view.gap, square, out=np.zeros_like(square), where=square > 0)
-
-    return rule
+    return lambda view: theta * _ratio(view.gap, view.dual**2)
 
 
 def fixed(lr: Numbers) -> Rule:
@@ -114,18 +102,12 @@ def exact_length(law: Law, gap: Floats, slope: Floats) -> Floats:
         True
     """
     target = np.maximum(law.primitive(gap) - slope**2 / 2, 0.0)
-    low, high = np.zeros_like(gap), gap.astype(float)
-    for _ in range(70):
-        middle = (low + high) / 2
-        above = law.primitive(middle) > target
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    low = bisect(lambda s: law.primitive(s) > target, np.zeros_like(gap), gap.astype(float), 70)
     # s = m + (gap - m) v^2 takes the root singularity away.
-    total, length = np.zeros_like(gap), np.zeros_like(gap)
+    total = np.zeros_like(gap)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        s = low + (gap - low) * node**2
-        total += weight / np.sqrt(_mean_K(law, low, s))
-    np.sqrt(2 * (gap - low), out=length)
-    return np.where(gap > low, length * total, 0.0)
+        total += weight / np.sqrt(_mean_K(law, low, low + (gap - low) * node**2))
+    return np.where(gap > low, np.sqrt(2 * (gap - low)) * total, 0.0)
 
 
 def _mean_K(law: Law, m: Floats, s: Floats) -> Floats:
@@ -141,42 +123,27 @@ def _mean_K(law: Law, m: Floats, s: Floats) -> Floats:
     return mean + law.K_rho * power
 
 
-@dataclass
-class Armijo:
-    """Backtracking on f: from min(most, grow * last rate), times `shrink` while f falls too little.
+def armijo(most: Floats) -> Rule:
+    """Return backtracking: from min(most, twice the last rate), halved while f falls too little.
 
     Too little is less than half of what the slope promises. The rate is then at least
-    min(most, grow * last, shrink * a / K(gap)) and the decrease at least eta a / 2 (A.1). It holds
+    min(most, 2 last, a / (2 K(gap))) and the decrease at least eta a / 2 (A.1). The rule remembers
     the last rate, so that a new one is needed for every run.
-
-    Attributes:
-        most: no rate above it.
-        grow: factor from step to step.
-        shrink: factor of backtracking.
-        trials: values of f that were computed beyond one a step, summed over the run.
     """
+    last: list[Floats] = []
 
-    most: Numbers
-    grow: float = 2.0
-    shrink: float = 0.5
-    trials: int = 0
-    last: Floats | None = field(default=None, repr=False)
-
-    def __call__(self, view: View) -> Floats:
-        """Return the rate of this step."""
+    def rule(view: View) -> Floats:
         objective, here = view.objective, view.objective.value(view.x)
-        lr = np.broadcast_to(np.asarray(self.most, float), view.gap.shape).copy()
-        if self.last is not None:
-            lr = np.minimum(lr, self.grow * self.last)
+        lr = np.minimum(most, 2 * last[-1]) if last else most
         for _ in range(200):
             with np.errstate(over="ignore", invalid="ignore"):
                 there = objective.value(view.x - objective.geometry.expand(lr) * view.u)
-            self.trials += 1
             # Near the minimum the decrease drowns in the rounding of f.
-            rounding = 4e-16 * np.abs(here)
-            bad = ~(there <= here - 0.5 * lr * view.slope + rounding)
+            bad = ~(there <= here - 0.5 * lr * view.slope + 4e-16 * np.abs(here))
             if not bad.any():
                 break
-            lr = np.where(bad, self.shrink * lr, lr)
-        self.last = lr
+            lr = np.where(bad, 0.5 * lr, lr)
+        last.append(lr)
         return lr
+
+    return rule

@@ -9,16 +9,16 @@ stochastic gradients, not the sample: rates that depend on the sample are outsid
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from autowarmup.lab.theory.geometry import Floats
 from autowarmup.lab.theory.objective import Objective
 
-Floats = NDArray[np.float64]
 Momentum = Literal["none", "polyak", "lion", "nesterov"]
 
 FAR = 1e100
@@ -27,30 +27,19 @@ FAR = 1e100
 
 @dataclass(frozen=True)
 class Method:
-    """How a step is made.
+    """How a step is made: by the lmo of the gradient estimate d ("lmo") or by d itself ("gd").
 
-    Attributes:
-        kind: "lmo" moves by the lmo of the estimate, "gd" by the estimate itself.
-        exact: whether the lmo of the spectral norm is exact, or five steps of Newton-Schulz.
-        momentum: "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g;
-            "nesterov": d = (1 - beta) g + beta m, all with m = beta m_before + (1 - beta) g and
-            m_before = g at the first step.
-        beta: of the average m.
-        beta1: of Lion's direction, <= beta.
-        weight_decay: lambda of the decoupled decay, a number or one per instance.
-        noise: gives xi to add to the gradient g that the method sees; called as noise(rng, g).
-
-    Raises:
-        ValueError: an unknown kind or momentum, or factors out of range.
+    "none": d = g; "polyak": d = m; "lion": d = beta1 m_before + (1 - beta1) g; "nesterov":
+    d = (1 - beta) g + beta m; m = beta m_before + (1 - beta) g, m_before = g at the first step.
     """
 
     kind: Literal["lmo", "gd"] = "lmo"
-    exact: bool = True
+    exact: bool = True  # the lmo of the spectral norm, or five steps of Newton-Schulz
     momentum: Momentum = "none"
-    beta: float = 0.9
-    beta1: float = 0.9
-    weight_decay: float | Floats = 0.0
-    noise: Callable[[Generator, Floats], Floats] | None = None
+    beta: float = 0.9  # of the average m
+    beta1: float = 0.9  # of Lion's direction, <= beta
+    weight_decay: float | Floats = 0.0  # decoupled
+    noise: Callable[[Generator, Floats], Floats] | None = None  # (rng, g) -> what is added to g
 
     def __post_init__(self) -> None:
         if self.kind not in ("lmo", "gd"):
@@ -62,32 +51,33 @@ class Method:
         if not (0 <= self.beta < 1 and 0 <= self.beta1 <= self.beta):
             raise ValueError(f"expected 0 <= beta1 <= beta < 1, got {self.beta1} and {self.beta}")
 
+    def estimate(self, g: Floats, m: Floats | None) -> tuple[Floats, Floats]:
+        """Return d and the new average from the gradient that is seen and the old average."""
+        before = g if m is None else m
+        m = self.beta * before + (1 - self.beta) * g
+        if self.momentum == "none":
+            return g, m
+        if self.momentum == "lion":
+            return self.beta1 * before + (1 - self.beta1) * g, m
+        return (m if self.momentum == "polyak" else (1 - self.beta) * g + self.beta * m), m
+
+
+GD = Method("gd")
+
 
 @dataclass(frozen=True)
 class View:
-    """What a rule may see before a step; every array has one entry per instance.
+    """What a rule may see before a step; every array has one entry per instance."""
 
-    Attributes:
-        objective: the functions.
-        x: where the method stands.
-        gap: f(x) - floor.
-        gradient: the true one.
-        dual: its dual norm.
-        u: the direction against which the step goes.
-        slope: <gradient, u>.
-        length: norm of u.
-        step: index of the step.
-    """
-
-    objective: Objective
-    x: Floats
-    gap: Floats
-    gradient: Floats
-    dual: Floats
-    u: Floats
-    slope: Floats
-    length: Floats
-    step: int
+    objective: Objective  # the functions
+    x: Floats  # where the method stands
+    gap: Floats  # f(x) - floor
+    gradient: Floats  # the true one
+    dual: Floats  # its dual norm
+    u: Floats  # the direction against which the step goes
+    slope: Floats  # <gradient, u>
+    length: Floats  # norm of u
+    step: int  # index of the step
 
 
 Rule = Callable[[View], Floats]
@@ -95,27 +85,16 @@ Rule = Callable[[View], Floats]
 
 @dataclass
 class History:
-    """What happened, step by step; arrays of shape (steps, instances).
+    """What happened, step by step; arrays of shape (steps, instances)."""
 
-    Attributes:
-        gap: before each step and after the last, (steps + 1, instances); inf once it diverged.
-        distance: to the minimiser, same shape as gap.
-        lr: eta of each step.
-        dual: dual norm of the gradient before each step.
-        slope: <gradient, u>.
-        length: norm of u.
-        error: dual norm of d - gradient, 0 without momentum and noise.
-        x: the last points.
-    """
-
-    gap: Floats
-    distance: Floats
-    lr: Floats
-    dual: Floats
-    slope: Floats
-    length: Floats
-    error: Floats
-    x: Floats
+    gap: Floats  # before each step and after the last, (steps + 1, instances); inf once it diverged
+    distance: Floats  # to the minimiser, same shape as gap
+    lr: Floats  # eta of each step
+    dual: Floats  # dual norm of the gradient before each step
+    slope: Floats  # <gradient, u>
+    length: Floats  # norm of u
+    error: Floats  # dual norm of d - gradient, 0 without momentum and noise
+    x: Floats  # the last points
 
     @property
     def steps(self) -> int:
@@ -126,15 +105,6 @@ class History:
         """Return the first step at which gap <= eps, -1 where there was none."""
         reached = self.gap <= eps
         return np.where(reached.any(0), reached.argmax(0), -1)
-
-
-@dataclass
-class _Recorder:
-    columns: dict[str, list[Floats]] = field(default_factory=dict)
-
-    def add(self, **values: Floats) -> None:
-        for name, value in values.items():
-            self.columns.setdefault(name, []).append(value)
 
 
 def run(
@@ -148,20 +118,17 @@ def run(
     floor: Floats | None = None,
     rng: Generator | None = None,
 ) -> History:
-    """Run one method with one rule on every instance.
+    """Run one method with one rule on every instance, by default the plain exact lmo method.
 
     Args:
         objective: the functions.
         x0: first points, shape (instances, *shape).
         rule: gives eta, shape (instances,).
-        method: how a step is made; by default the plain exact lmo method.
+        method: how a step is made.
         steps: at most so many.
         until: stop when every gap is at or below it.
         floor: what the gap is measured from, by default f_star (a constrained minimum for A.4).
         rng: randomness of the noise.
-
-    Raises:
-        ValueError: points of another shape, or noise without an rng.
     """
     method = method or Method()
     expected = (objective.instances, *objective.shape)
@@ -170,11 +137,11 @@ def run(
     if method.noise is not None and rng is None:
         raise ValueError("expected an rng for the noise of the method, got None")
     decay = np.broadcast_to(np.asarray(method.weight_decay, float), (objective.instances,))
-    expand, kept, x, m = objective.geometry.expand, _Recorder(), x0.copy(), None
-    gap = _gap(objective, x, floor)
-    kept.add(gap=gap, distance=objective.distance(x))
+    expand, x, m = objective.geometry.expand, x0.copy(), None
+    gaps, distances = [_gap(objective, x, floor)], [objective.distance(x)]
+    taken: list[tuple[Floats, ...]] = []
     for step in range(steps):
-        alive = np.isfinite(gap)
+        gap, alive = gaps[-1], np.isfinite(gaps[-1])
         if not alive.any() or (until is not None and np.all((gap <= until) | ~alive)):
             break
         view, m, error = _look(objective, method, x, gap, m, step, rng)
@@ -183,12 +150,11 @@ def run(
         with np.errstate(over="ignore", invalid="ignore"):
             after = _gap(objective, x, floor)
         # What has left the domain, or overflowed, stays outside.
-        gap = np.where(alive & (after < FAR), after, np.inf)
-        kept.add(gap=gap, distance=objective.distance(x), lr=lr, dual=view.dual, slope=view.slope,
-                 length=view.length, error=error)  # fmt: skip
-    names = ("gap", "distance", "lr", "dual", "slope", "length", "error")
-    empty = np.zeros((0, objective.instances))
-    return History(*(np.array(kept.columns[n]) if n in kept.columns else empty for n in names), x=x)
+        gaps.append(np.where(alive & (after < FAR), after, np.inf))
+        distances.append(objective.distance(x))
+        taken.append((lr, view.dual, view.slope, view.length, error))
+    columns = np.array(taken).reshape(len(taken), 5, objective.instances).swapaxes(0, 1)
+    return History(np.array(gaps), np.array(distances), *columns, x=x)
 
 
 def _gap(objective: Objective, x: Floats, floor: Floats | None) -> Floats:
@@ -212,21 +178,11 @@ def _look(
     seen = gradient
     if method.noise is not None and rng is not None:
         seen = gradient + method.noise(rng, gradient)
-    before = seen if m is None else m
-    m = method.beta * before + (1 - method.beta) * seen
-    d = {
-        "none": lambda: seen,
-        "polyak": lambda: m,
-        "lion": lambda: method.beta1 * before + (1 - method.beta1) * seen,
-        "nesterov": lambda: (1 - method.beta) * seen + method.beta * m,
-    }[method.momentum]()
-    u = d if method.kind == "gd" else geometry.lmo(d, exact=method.exact)
-    plain = method.momentum == "none" and method.noise is None
-    dual = geometry.dual(gradient)
+    d, m = method.estimate(seen, m)
+    plain, gd = method.momentum == "none" and method.noise is None, method.kind == "gd"
+    u, dual = d if gd else geometry.lmo(d, exact=method.exact), geometry.dual(gradient)
     error = np.zeros(objective.instances) if plain else geometry.dual(d - gradient)
-    slope = dual if plain and method.kind == "lmo" and method.exact else geometry.inner(gradient, u)
-    if method.kind == "gd":
-        length = geometry.norm(u)
-    else:
-        length = (dual > 0).astype(float) if method.exact else geometry.norm(u)
+    exact = not gd and method.exact
+    slope = dual if plain and exact else geometry.inner(gradient, u)
+    length = (dual > 0).astype(float) if exact else geometry.norm(u)
     return View(objective, x, gap, gradient, dual, u, slope, length, step), m, error

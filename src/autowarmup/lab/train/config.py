@@ -1,34 +1,28 @@
-"""What one training run is: a frozen, JSON-plain record of every choice that changes its numbers.
-
-Fields left at `None` are filled from the recipe when the record is built, so a finished config is
-complete and says by itself what was run.
-"""
+"""What one training run is: a frozen, plain record of every choice that changes its numbers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import re
 import shlex
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
+from autowarmup.lab.train.earlier import in_todays_words
 from autowarmup.lab.train.recipes import Recipe, recipe
+from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.decay import DECAYS
+from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 
 OPTIMIZERS = ("muon", "lion", "signum", "signsgd", "normsgd", "adamw", "sgd")
-PRECISIONS = ("no", "fp16", "bf16")
-PARALLELS = ("auto", "none", "ddp", "fsdp")
 # The words of `autowarmup.measure.blocks`, which needs torch; a config does not.
 NORMS = ("auto", "spectral", "linf", "frobenius", "euclidean")
 COUNTS = ("auto", "matrices", "constrained", "all")
 
-T = TypeVar("T")
-
-
-def filled(value: T | None) -> T:
-    """Return a field that `TrainConfig` has filled from its recipe."""
-    assert value is not None, "TrainConfig fills every open field when it is built"
-    return value
+OPEN: Any = None
+"""Default of fields that the recipe or the rule fills; a config that is built has no `None`."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +30,16 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        recipe: named size, see `autowarmup.lab.train.RECIPES`.
+        recipe: named size: tiny-cpu, small-cpu, llama-124m or llama-210m.
         optimizer: muon, lion, signum, signsgd, normsgd, adamw or sgd.
-        lr: peak learning rate (`None`: the recipe's suggestion for the optimizer).
-        warmup: "adaptive", or a linear warm-up as steps ("50") or as a share of the run ("5%").
-        peak: rule of adaptive warm-up, one of `rules.registry.RULES` or a fraction ("0.33").
-        calibrate: measure the first rate on the first batch (adaptive warm-up only).
-        div: first rate is lr / div where it is not measured (`None`: 100, normalized SGD 5).
+        lr: peak learning rate.
+        rule: warm-up rule: watched, none, "linear 5%", "linear 500 steps", flat, accurate,
+            published, h0h1, untuned, doubling or autowu; with settings as "flat(div=50)".
+        calibrate: measure the first rate on the first batch, for rules that start from a measured
+            rate: flat, accurate, published, h0h1 and doubling.
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
         final_fraction: rate at the end of the decay, as a share of the peak rate.
-        lower_bound: f_star, a loss that training cannot go under, in nats per token.
-        max_fraction: largest share of the run that adaptive warm-up may take.
-        smoothing: weight of the past in the smoothed gap, in [0, 1).
+        lower_bound: a loss that training cannot go under, in nats per token.
         steps: updates in the run.
         seed: seeds the weights and the order of the data.
         batch_size: sequences per update over all processes and micro-batches.
@@ -64,7 +56,7 @@ class TrainConfig:
         parallel: how several processes (torchrun) share a run: ddp, fsdp, none, or auto: ddp where
             there are several.
         threads: CPU threads of torch; 0 leaves them as they are.
-        save_model: keep the final weights in `out/model` in the transformers layout.
+        save_model: keep the final weights in OUT/model in the transformers layout.
         measure: measure the curvature along the run; changes no weight, only what is written down.
         measure_every: updates between measurements.
         measure_norm: auto (that of the optimizer), spectral, linf, frobenius or euclidean.
@@ -77,37 +69,33 @@ class TrainConfig:
         ValueError: a field is out of its range; the sentence names it.
 
     Example:
-        >>> config = TrainConfig(recipe="tiny-cpu", optimizer="muon", warmup="5%", steps=200)
-        >>> config.lr, config.batch_size, config.warmup_steps
-        (0.006, 16, 10)
+        >>> config = TrainConfig(recipe="tiny-cpu", optimizer="muon", rule="linear 5 %", steps=200)
+        >>> config.lr, config.batch_size, config.rule
+        (0.006, 16, 'linear 5%')
         >>> TrainConfig.from_dict(config.to_dict()) == config
         True
     """
 
     recipe: str = "tiny-cpu"
     optimizer: str = "muon"
-    lr: float | None = None
-    warmup: str = "adaptive"
-    peak: str = "watched"
-    calibrate: bool = True
-    div: float | None = None
+    lr: float = OPEN
+    rule: str = DEFAULT_RULE
+    calibrate: bool = OPEN
     decay: str = "cosine"
     final_fraction: float = 0.0
     lower_bound: float = 0.0
-    max_fraction: float = 0.25
-    smoothing: float = 0.9
-    steps: int | None = None
+    steps: int = OPEN
     seed: int = 0
-    batch_size: int | None = None
-    sequence_length: int | None = None
-    accumulation: int | None = None
+    batch_size: int = OPEN
+    sequence_length: int = OPEN
+    accumulation: int = OPEN
     weight_decay: float = 0.1
     clip: float = 0.5
     eval_every: int = 0
-    eval_batches: int | None = None
+    eval_batches: int = OPEN
     checkpoint_every: int = 100
-    data: str | None = None
-    tokenizer: str | None = None
+    data: str = OPEN
+    tokenizer: str = OPEN
     mixed_precision: str = "no"
     parallel: str = "auto"
     threads: int = 0
@@ -120,26 +108,16 @@ class TrainConfig:
     measure_hessian: bool = False
 
     def __post_init__(self) -> None:
-        size = recipe(self.recipe)
-        _among("optimizer", self.optimizer, OPTIMIZERS)
-        suggestion = size.suggested[self.optimizer]
-        defaults = {
-            "lr": suggestion.lr,
-            "div": suggestion.div,
-            "steps": size.steps,
-            "batch_size": size.batch_size,
-            "sequence_length": size.sequence_length,
-            "accumulation": size.accumulation,
-            "eval_batches": size.eval_batches,
-            "data": size.data,
-            "tokenizer": size.tokenizer,
-        }
-        for name, value in defaults.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        object.__setattr__(self, "warmup", str(self.warmup).strip())
-        object.__setattr__(self, "peak", str(self.peak).strip())
-        _check(self)
+        size, rule = recipe(self.recipe), rule_of(self.rule)
+        _check_choices(self)
+        followed = {"lr": size.rates[self.optimizer], "calibrate": rule.measured_start is not None}
+        for field in fields(self):
+            if getattr(self, field.name) is None:
+                value = followed.get(field.name, getattr(size, field.name, None))
+                object.__setattr__(self, field.name, value)
+        object.__setattr__(self, "rule", rule.name)
+        _check_numbers(self)
+        _check_rule(self, rule)
 
     @property
     def size(self) -> Recipe:
@@ -147,42 +125,14 @@ class TrainConfig:
         return recipe(self.recipe)
 
     @property
-    def adaptive(self) -> bool:
-        """Whether warm-up follows the loss; otherwise it is linear."""
-        return self.warmup == "adaptive"
-
-    @property
-    def warmup_steps(self) -> int:
-        """Length of the linear warm-up in updates, at least 1.
-
-        Raises:
-            ValueError: `warmup` is neither steps nor a share, or it is longer than the run.
-        """
-        text, steps = self.warmup, filled(self.steps)
-        try:
-            wanted = float(text[:-1]) / 100 * steps if text.endswith("%") else float(int(text))
-        except ValueError:
-            wanted = -1.0
-        if not 0 <= wanted < math.inf:
-            raise ValueError(
-                f'warmup: expected "adaptive", a number of steps such as "50" or a share of the '
-                f'run such as "5%", got {text!r}'
-            )
-        if wanted > steps:
-            raise ValueError(f"warmup: expected at most the {steps} steps of the run, got {text!r}")
-        return max(1, round(wanted))
-
-    @property
     def eval_interval(self) -> int:
         """Updates between evaluations."""
-        return self.eval_every or math.ceil(filled(self.steps) / 10)
+        return self.eval_every or math.ceil(self.steps / 10)
 
     @property
     def id(self) -> str:
         """A name for this run: readable, and different for different configs."""
-        rule = self.warmup.replace("%", "pct")
-        if self.adaptive:
-            rule = f"adaptive-{self.peak}" + ("" if self.calibrate else f"-div{self.div:g}")
+        rule = re.sub(r"[^a-z0-9.]+", "-", self.rule.replace("%", "pct").lower()).strip("-")
         values = self.to_dict()
         del values["parallel"]  # the same run, whoever shares it
         if not self.measure:  # then they say nothing of the run
@@ -199,11 +149,12 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """Build a config from `to_dict`.
+        """Build a config from `to_dict`, of this or an earlier version.
 
         Raises:
             ValueError: a key is not a field.
         """
+        values = in_todays_words(values)
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise ValueError(f"config: expected fields of TrainConfig, got {', '.join(unknown)}")
@@ -212,8 +163,8 @@ class TrainConfig:
     def command(self, out: str) -> str:
         """Return the command line that repeats this run."""
         words = ["autowarmup", "train"]
-        always = ("recipe", "optimizer", "lr", "warmup", "steps", "seed")
-        plain = TrainConfig(recipe=self.recipe, optimizer=self.optimizer)
+        always = ("recipe", "optimizer", "lr", "rule", "steps", "seed")
+        plain = TrainConfig(recipe=self.recipe, optimizer=self.optimizer, rule=self.rule)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name not in always and value == getattr(plain, field.name):
@@ -226,51 +177,51 @@ class TrainConfig:
         return shlex.join([*words, "--out", out])
 
 
-def _among(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "decay": DECAYS,
+    "mixed_precision": ("no", "fp16", "bf16"),
+    "parallel": ("auto", "none", "ddp", "fsdp"),
+    "measure_norm": NORMS,
+    "measure_count": COUNTS,
+}
+_TINY, _LARGE = math.ulp(0.0), 1e300
+_RANGES = (
+    (1, _LARGE, "at least 1", ("steps", "batch_size", "sequence_length", "accumulation",
+                               "eval_batches", "measure_every")),
+    (0, _LARGE, "0 or more", ("eval_every", "checkpoint_every", "threads", "seed",
+                              "weight_decay")),
+    (0, _LARGE, "0 (no clipping) or more", ("clip",)),
+    (_TINY, _LARGE, "a positive number", ("lr",)),
+    (0, 1, "a share between 0 and 1", ("final_fraction",)),
+    (-_LARGE, _LARGE, "a finite loss", ("lower_bound",)),
+)  # fmt: skip
 
 
-def _check(config: TrainConfig) -> None:
-    """Refuse values that no run could use, one sentence each."""
-    from autowarmup.rules.decay import DECAYS
-    from autowarmup.rules.registry import rule_by_name
+def _check_choices(config: TrainConfig) -> None:
+    for name, known in _CHOICES.items():
+        if getattr(config, name) not in known:
+            expected, got = ", ".join(known), getattr(config, name)
+            raise ValueError(f"{name}: expected one of {expected}, got {got!r}")
 
-    def between(name: str, low: float, high: float, shown: str) -> None:
-        value = getattr(config, name)
-        if not low <= value <= high:  # also refuses nan
-            raise ValueError(f"{name}: expected {shown}, got {value}")
 
-    tiny, large = math.ulp(0.0), 1e300
-    for name in (
-        "steps",
-        "batch_size",
-        "sequence_length",
-        "accumulation",
-        "eval_batches",
-        "measure_every",
-    ):
-        between(name, 1, large, "at least 1")
-    for name in ("eval_every", "checkpoint_every", "threads", "seed"):
-        between(name, 0, large, "0 or more")
-    between("lr", tiny, large, "a positive number")
-    between("div", 1.0, large, "a number of at least 1")
-    between("weight_decay", 0.0, large, "0 or more")
-    between("clip", 0.0, large, "0 (no clipping) or more")
-    between("final_fraction", 0.0, 1.0, "a share between 0 and 1")
-    between("lower_bound", -large, large, "a finite loss")
-    between("max_fraction", tiny, 1.0, "a share of the run above 0 and up to 1")
-    between("smoothing", 0.0, 1.0 - 2**-53, "a number in [0, 1)")
-    _among("decay", config.decay, DECAYS)
-    _among("mixed_precision", config.mixed_precision, PRECISIONS)
-    _among("parallel", config.parallel, PARALLELS)
-    _among("measure_norm", config.measure_norm, NORMS)
-    _among("measure_count", config.measure_count, COUNTS)
-    if filled(config.batch_size) % filled(config.accumulation):
+def _check_numbers(config: TrainConfig) -> None:
+    for low, high, shown, names in _RANGES:
+        for name in names:
+            value = getattr(config, name)
+            if not low <= value <= high:  # also refuses nan
+                raise ValueError(f"{name}: expected {shown}, got {value}")
+    if config.batch_size % config.accumulation:
         raise ValueError(
             f"batch_size: expected a multiple of accumulation ({config.accumulation}), "
             f"got {config.batch_size}"
         )
-    rule_by_name(config.peak)  # its own check raises
-    if not config.adaptive:
-        _ = config.warmup_steps  # its own check raises
+
+
+def _check_rule(config: TrainConfig, rule: Rule[Any]) -> None:
+    if config.calibrate and rule.measured_start is None:
+        raise ValueError(
+            f"calibrate: the rule {rule.name!r} has no first rate to measure; expected a rule that "
+            "has one (flat, accurate, published, h0h1, doubling) or no --calibrate"
+        )
+    rule.start(Run(config.steps, kappa=1.0))  # a length that is longer than the run raises

@@ -12,27 +12,18 @@ from torch.nn import functional as F
 from autowarmup.lab.train.recipes import Recipe
 
 
-def padded(vocabulary: int) -> int:
-    """Round a vocabulary up to a multiple of 64, which keeps matrix products fast.
-
-    Example:
-        >>> padded(256), padded(50257)
-        (256, 50304)
-    """
-    return -(-vocabulary // 64) * 64
-
-
 def build_model(size: Recipe, *, vocabulary: int, sequence_length: int, seed: int) -> Any:
     """Return a `LlamaForCausalLM` with random weights (a function of `seed` alone).
 
-    The embedding and the output head share one matrix, as in the published models.
+    The embedding and the output head share one matrix, as in the published models; the vocabulary
+    is rounded up to a multiple of 64, which keeps matrix products fast.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=padded(vocabulary),
+            vocab_size=-(-vocabulary // 64) * 64,
             hidden_size=size.width,
             intermediate_size=size.hidden,
             num_hidden_layers=size.layers,
@@ -49,25 +40,16 @@ def build_model(size: Recipe, *, vocabulary: int, sequence_length: int, seed: in
 
 
 def token_loss(model: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy in nats per token.
+    """Return the mean cross-entropy in nats per token of windows (batch, sequence_length + 1).
 
-    Args:
-        model: a causal language model.
-        windows: token numbers, shape (batch, sequence_length + 1): every token but the first is
-            predicted from those before it.
+    Every token but the first is predicted from those before it.
     """
     logits = model(input_ids=windows[:, :-1]).logits
     return F.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())
 
 
-def weights_sha256(weights: torch.nn.Module | Mapping[str, torch.Tensor]) -> str:
-    """Return a digest of all parameters, bit for bit, in the order of their names.
-
-    Args:
-        weights: a model, or its parameters by name.
-    """
-    if isinstance(weights, torch.nn.Module):
-        weights = dict(weights.named_parameters())
+def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
+    """Return a digest of parameters by name, bit for bit, in the order of their names."""
     digest = hashlib.sha256()
     for name, parameter in sorted(weights.items()):
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""What a person sees while a run lasts: one bar with loss, rate and phase, on standard error."""
+"""What a person sees while a run lasts: one bar on standard error; and what Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -22,21 +22,15 @@ def progress_bar(
     if not visible:
         yield lambda done, text: None
         return
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=24),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[text]}"),
+        progress.TimeRemainingColumn(),
         console=Console(stderr=True),
         refresh_per_second=4,
         transient=passing,
@@ -58,10 +52,8 @@ def progress_bar(
 def interruptible(*, terminable: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether Ctrl-C was pressed since; a second Ctrl-C acts at once.
 
-    Args:
-        terminable: a wish to end (SIGTERM, as launchers and clusters send it) counts as Ctrl-C.
-
-    Outside the main thread signals cannot be caught, and the function always says no.
+    `terminable` lets SIGTERM, as launchers and clusters send it, count as Ctrl-C. Outside the main
+    thread signals cannot be caught, and the function always says no.
     """
     pressed = False
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from autowarmup.history import Trace, strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import write_aside
-from autowarmup.lab.train.config import TrainConfig, filled
+from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.rundir import FORMAT
 
 MOST_POINTS = 250
@@ -17,39 +15,26 @@ _COLUMNS = ("step", "loss", "lr", "factor", "gap", "phase")
 
 
 def build_result(
-    config: TrainConfig,
-    out: Path,
-    *,
-    status: str,
-    message: str,
-    warmup: dict[str, Any],
-    facts: dict[str, Any],
+    config: TrainConfig, out: Path, *, stopped: str, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Put the record together from the trace on disk and what the loop knows.
+    """Put the record together from the complete trace in `out` and what the loop knows.
 
-    Args:
-        config: the run.
-        out: its directory, which holds a complete `trace.jsonl`.
-        status: "finished" or "diverged".
-        message: a sentence, empty for a finished run.
-        warmup: see `Rates.summary`.
-        facts: see `Run.facts`.
+    `stopped` says why the run ended early and is empty for a finished one; for `facts` see
+    `Run.facts`.
     """
     trace = Trace.read(out / "trace.jsonl")
     losses = trace.column("loss")
-    tail = losses[-max(1, filled(config.steps) // 20) :]
+    tail = losses[-max(1, config.steps // 20) :]
     evaluated = [(p.step, p.val_loss) for p in trace if p.val_loss is not None]
-    finished = status == "finished"
     thin = trace.thinned(MOST_POINTS - 1)
     record = {
         "format": FORMAT,
         "id": config.id,
-        "status": status,
-        "message": message,
+        "status": "diverged" if stopped else "finished",
+        "message": stopped,
         "config": config.to_dict(),
-        "val_loss": evaluated[-1][1] if finished else None,
-        "train_loss": sum(tail) / len(tail) if finished else None,
-        **warmup,
+        "val_loss": None if stopped else evaluated[-1][1],
+        "train_loss": None if stopped else sum(tail) / len(tail),
         "lower_bound": config.lower_bound,
         "trace": {name: thin.column(name) for name in _COLUMNS},
         "val_curve": {
@@ -61,8 +46,3 @@ def build_result(
         **facts,
     }
     return strict_json(record)
-
-
-def write_result(out: Path, record: dict[str, Any]) -> None:
-    """Write `result.json`, at once or not at all."""
-    write_aside(out / "result.json", (json.dumps(record, indent=1) + "\n").encode())

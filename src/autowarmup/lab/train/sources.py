@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 FINEWEB = {"path": "HuggingFaceFW/fineweb", "name": "sample-10BT"}
-TEXT = (".txt", ".text", ".md", ".rst", ".py")
-ROWS = (".jsonl", ".parquet")
+READABLE = (".txt", ".text", ".md", ".rst", ".py", ".jsonl", ".parquet")
 TOKENS = (".bin", ".npy")
 # Not the library's own text: other people's packages, tests (much of it generated), caches.
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
@@ -28,13 +27,7 @@ Document = tuple[str, str]
 
 @dataclass(frozen=True)
 class Source:
-    """A corpus by name: its files (none when it is streamed from the Hub).
-
-    Attributes:
-        name: as the user gave it.
-        root: names of documents are relative to this directory.
-        files: in the order in which they are read.
-    """
+    """A corpus by name; its files (none when it is streamed) are read in order, named from root."""
 
     name: str
     root: Path
@@ -58,25 +51,19 @@ class Source:
     def documents(self) -> Iterator[Document]:
         """Yield `(name, text)`; a row of a file with rows is a document of its own."""
         if self.streamed:
-            for number, text in enumerate(stream_rows(**FINEWEB)):
-                yield f"{self.name}:{number}", text
+            yield from _numbered(self.name, stream_rows(**FINEWEB))
         for path in self.files:
             name = path.relative_to(self.root).as_posix()
             if path.suffix == ".jsonl":
                 yield from _json_rows(path, name)
             elif path.suffix == ".parquet":
-                for number, text in enumerate(stream_rows("parquet", data_files=str(path))):
-                    yield f"{name}:{number}", text
+                yield from _numbered(name, stream_rows("parquet", data_files=str(path)))
             else:
                 yield name, path.read_text(encoding="utf-8", errors="replace")
 
 
 def find_source(data: str) -> Source:
-    """Return the source that a config's `data` names.
-
-    Raises:
-        ValueError: nothing there, or nothing of a kind that can be read.
-    """
+    """Return the source that a config's `data` names."""
     if data == "fineweb":
         return Source(data, Path(), ())
     if data == "stdlib":
@@ -91,11 +78,11 @@ def find_source(data: str) -> Source:
         if root.is_file():
             found, root = [root], root.parent
         else:
-            found = [path for path in root.rglob("*") if path.suffix in TEXT + ROWS]
+            found = [path for path in root.rglob("*") if path.suffix in READABLE]
     files = tuple(sorted(path for path in found if path.is_file()))
     if not files:
         raise ValueError(
-            f"data: expected at least one file of {', '.join(TEXT + ROWS)} in {data!r}, got none"
+            f"data: expected at least one file of {', '.join(READABLE)} in {data!r}, got none"
         )
     return Source(data, root, files)
 
@@ -109,31 +96,33 @@ def _library_files(root: Path) -> list[Path]:
     return found
 
 
+def _numbered(name: str, texts: Iterator[str]) -> Iterator[Document]:
+    return ((f"{name}:{number}", text) for number, text in enumerate(texts))
+
+
 def _json_rows(path: Path, name: str) -> Iterator[Document]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
+            where = f"{path}, line {number}"
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: expected a JSON object, got {line[:60]!r}"
-                ) from error
-            yield f"{name}:{number}", _text(row, f"{path}, line {number}")
+                raise ValueError(f"{where}: expected a JSON object, got {line[:60]!r}") from error
+            yield f"{name}:{number}", _text(row, where)
 
 
 def stream_rows(path: str, **source: Any) -> Iterator[str]:
-    """Yield the texts of a dataset without downloading all of it first.
+    """Yield the texts of a dataset with a column `text` without downloading all of it first.
 
     The same code reads FineWeb from the Hub (`stream_rows(**FINEWEB)`) and local Parquet files
-    in its layout (`stream_rows("parquet", data_files=...)`): one column `text`.
+    (`stream_rows("parquet", data_files=...)`).
     """
     from datasets import load_dataset
 
-    rows = load_dataset(path, split="train", streaming=True, **source)
     origin = str(source.get("data_files", path))
-    for number, row in enumerate(rows):
+    for number, row in enumerate(load_dataset(path, split="train", streaming=True, **source)):
         yield _text(row, f"{origin}, row {number}")
 
 

@@ -1,7 +1,7 @@
 """What a checkpoint remembers of a run, and how a run takes it over.
 
-Parameters and optimizer state that lie in shards are gathered, so a checkpoint is the same however
-many processes wrote it, and any number of them may go on from it.
+Tensors that lie in shards are gathered, so a checkpoint is the same however many processes wrote
+it, and any number of them may go on from it.
 """
 
 from __future__ import annotations
@@ -12,39 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from autowarmup.lab.train import checkpoint
-from autowarmup.norms.sharded import is_sharded
+from autowarmup.lab.train.sharding import laid_out_like, whole
 
 if TYPE_CHECKING:
     from autowarmup.lab.train.run import Run
-
-
-def whole(value: Any, *, keep: bool = True) -> Any:
-    """Return a nested state with every sharded tensor gathered; collective if there is any.
-
-    Args:
-        value: tensors in dictionaries and lists; anything else stays as it is.
-        keep: where it is false, this process only helps the others: nothing is kept here.
-    """
-    if isinstance(value, dict):
-        return {key: whole(item, keep=keep) for key, item in value.items()}
-    if isinstance(value, list):
-        return [whole(item, keep=keep) for item in value]
-    if isinstance(value, torch.Tensor) and is_sharded(value):
-        gathered = value.full_tensor()  # pyright: ignore[reportAttributeAccessIssue]
-        return gathered.detach().cpu() if keep else None
-    return value
-
-
-def laid_out_like(value: torch.Tensor, pattern: torch.Tensor) -> torch.Tensor:
-    """Return a whole tensor as the one it will replace: in shards if that is."""
-    if not is_sharded(pattern):
-        return value
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    assert isinstance(pattern, DTensor)
-    mesh, placements = pattern.device_mesh, pattern.placements
-    # Every process has the whole tensor, so none needs to be sent any.
-    return distribute_tensor(value.to(pattern.device), mesh, placements, src_data_rank=None)
 
 
 def payload(run: Run) -> dict[str, Any]:
@@ -57,7 +28,7 @@ def payload(run: Run) -> dict[str, Any]:
         "config": run.config.to_dict(),
         "model": whole(run.model.state_dict(), keep=mine),
         "optimizer": whole(run.optimizer.state_dict(), keep=mine),
-        "rates": run.rates.state_dict(),
+        "rates": run.scheduler.state_dict(),
         "observer": None if run.observer is None else run.observer.state_dict(),
         "scaler": None if scaler is None else scaler.state_dict(),
         "random": checkpoint.random_state(),
@@ -66,11 +37,7 @@ def payload(run: Run) -> dict[str, Any]:
 
 
 def take_over(run: Run, saved: dict[str, Any]) -> None:
-    """Set a run to what `payload` returned, in this or another number of processes.
-
-    Raises:
-        ValueError: the run was on another corpus.
-    """
+    """Set a run to what `payload` returned, in this or another number of processes."""
     if saved["corpus"] != run.corpus.facts():
         raise ValueError(
             f"resume: expected the corpus of the checkpoint ({saved['corpus']}), "
@@ -81,7 +48,7 @@ def take_over(run: Run, saved: dict[str, Any]) -> None:
         {name: laid_out_like(value, present[name]) for name, value in saved["model"].items()}
     )
     run.optimizer.load_state_dict(_optimizer_state(run.optimizer, saved["optimizer"]))
-    run.rates.load_state_dict(saved["rates"])
+    run.scheduler.load_state_dict(saved["rates"])
     if run.observer is not None:
         run.observer.load_state_dict(saved["observer"])
     if run.accelerator.scaler is not None:
@@ -94,13 +61,13 @@ def take_over(run: Run, saved: dict[str, Any]) -> None:
 def _optimizer_state(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     """Lay out what has the shape of its parameter (moments) like the parameter."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def fitted(value: Any, like: torch.Tensor) -> Any:
+        moment = isinstance(value, torch.Tensor) and value.shape == like.shape
+        return laid_out_like(value, like) if moment else value
+
     state = {
-        number: {
-            key: laid_out_like(value, params[number])
-            if isinstance(value, torch.Tensor) and value.shape == params[number].shape
-            else value
-            for key, value in values.items()
-        }
+        number: {key: fitted(value, params[number]) for key, value in values.items()}
         for number, values in saved["state"].items()
     }
     return {**saved, "state": state}

@@ -16,12 +16,7 @@ _ENDS = (END, "</s>", "<eos>", "<|end_of_text|>")
 
 
 class Tokens(Protocol):
-    """What the data room needs of a tokenizer.
-
-    Attributes:
-        size: number of different tokens.
-        dtype: narrowest unsigned integer that holds them.
-    """
+    """A tokenizer: its number of different tokens, the narrowest dtype for them, and `encode`."""
 
     size: int
     dtype: np.dtype[Any]
@@ -55,13 +50,12 @@ class LearnedTokens:
         self.size = int(tokenizer.get_vocab_size(with_added_tokens=True))
         self.dtype = np.dtype(np.uint16 if self.size <= 2**16 else np.uint32)
         known = (tokenizer.token_to_id(name) for name in _ENDS)
-        self.end = next((number for number in known if number is not None), None)
+        self.closing = [number for number in known if number is not None][:1]
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Return the token numbers of each document, closed by its end token where one exists."""
-        closing = [] if self.end is None else [self.end]
         encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [np.asarray(one.ids + closing, self.dtype) for one in encoded]
+        return [np.asarray(one.ids + self.closing, self.dtype) for one in encoded]
 
 
 def trained_size(name: str) -> int | None:
@@ -79,7 +73,7 @@ def trained_size(name: str) -> int | None:
         return None
     if not size.isdecimal() or int(size) < 257:
         raise ValueError(
-            f"tokenizer: expected bpe:SIZE with SIZE of at least 257 (256 bytes and the end of a "
+            "tokenizer: expected bpe:SIZE with SIZE of at least 257 (256 bytes and the end of a "
             f"document), got {name!r}"
         )
     return int(size)
@@ -92,30 +86,23 @@ def train_bpe(texts: Iterable[str], size: int) -> LearnedTokens:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
     tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=[END],
-        show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=size, special_tokens=[END], show_progress=False, initial_alphabet=alphabet
     )
     tokenizer.train_from_iterator(texts, trainer)
     return LearnedTokens(tokenizer)
 
 
 def load_tokens(name: str) -> Tokens:
-    """Return "bytes", a tokenizers JSON file, or a tokenizer of the Hugging Face Hub.
-
-    Raises:
-        ValueError: no such tokenizer, or the Hub could not be reached.
-    """
+    """Return "bytes", a tokenizers JSON file, or a tokenizer of the Hugging Face Hub."""
     if name == "bytes":
         return ByteTokens()
     from tokenizers import Tokenizer
 
+    is_file = name.endswith(".json") or Path(name).is_file()
     try:
-        if name.endswith(".json") or Path(name).is_file():
-            return LearnedTokens(Tokenizer.from_file(name))
-        return LearnedTokens(Tokenizer.from_pretrained(name))
+        return LearnedTokens((Tokenizer.from_file if is_file else Tokenizer.from_pretrained)(name))
     except Exception as error:  # the library raises bare Exception for every kind of failure
         raise ValueError(
             f'tokenizer: expected "bytes", "bpe:SIZE", a tokenizers JSON file or a reachable Hub '

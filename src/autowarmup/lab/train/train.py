@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autowarmup.lab.train import parallel
-from autowarmup.lab.train.config import TrainConfig, filled
+from autowarmup.lab.files import write_json
+from autowarmup.lab.train import processes
+from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.progress import interruptible, progress_bar
-from autowarmup.lab.train.result import build_result, write_result
+from autowarmup.lab.train.result import build_result
 from autowarmup.lab.train.run import Run
 from autowarmup.lab.train.rundir import check_directory
-from autowarmup.lab.train.state import whole
+from autowarmup.lab.train.sharding import whole
 
 
 def train(
@@ -36,9 +37,9 @@ def train(
             checkpoint is written; says how to go on.
     """
     out = Path(out)
-    accelerator = parallel.join_processes(config)
-    with parallel.noticing_lost_processes(accelerator):
-        earlier = parallel.first_decides(
+    accelerator = processes.join(config)
+    with processes.noticing_lost_processes(accelerator):
+        earlier = processes.first_decides(
             accelerator, lambda: check_directory(out, config, resume=resume)
         )
         if earlier is not None:
@@ -46,6 +47,31 @@ def train(
         run = Run(config, out, accelerator=accelerator, progress=progress)
         run.start(resume=resume)
         return _finish(run, _loop(run))
+
+
+def _loop(run: Run) -> str:
+    """Make the updates that remain; return why the run stopped early, or nothing."""
+    config, steps, alone = run.config, run.config.steps, run.shared_by == "none"
+    stopped = ""
+    with (
+        run.trace,
+        interruptible(terminable=not alone) as interrupted,
+        progress_bar(f"{config.optimizer}, {config.rule}", steps, visible=run.visible) as show,
+    ):
+        while run.step < steps and not stopped:
+            run.wants_to_stop = interrupted()
+            stopped = run.update()
+            show(run.step, run.seen)
+            if not stopped and (run.stopping or (alone and interrupted())):
+                run.save()
+                how = "" if alone else "torchrun, as before, with -m "
+                raise KeyboardInterrupt(
+                    f"stopped after {run.step} of {steps} updates, nothing is lost; go on with: "
+                    f"{how}{config.command(str(run.out))} --resume"
+                )
+            if not stopped and config.checkpoint_every and run.step % config.checkpoint_every == 0:
+                run.save()
+    return stopped
 
 
 def _finish(run: Run, stopped: str) -> dict[str, Any]:
@@ -57,42 +83,8 @@ def _finish(run: Run, stopped: str) -> dict[str, Any]:
     def write() -> dict[str, Any]:
         if config.save_model:
             run.model.save_pretrained(out / "model", state_dict=weights)
-        record = build_result(
-            config,
-            out,
-            status="diverged" if stopped else "finished",
-            message=stopped,
-            warmup=run.rates.summary(),
-            facts=facts,
-        )
-        write_result(out, record)
+        record = build_result(config, out, stopped=stopped, facts=facts)
+        write_json(out / "result.json", record)
         return record
 
-    return parallel.first_decides(run.accelerator, write)
-
-
-def _loop(run: Run) -> str:
-    """Make the updates that remain; return why the run stopped early, or nothing."""
-    config, steps = run.config, filled(run.config.steps)
-    stopped = ""
-    how = "" if run.way == "none" else "torchrun, as before, with -m "
-    with (
-        run.trace,
-        interruptible(terminable=run.way != "none") as interrupted,
-        progress_bar(f"{config.optimizer} {config.warmup}", steps, visible=run.visible) as show,
-    ):
-        while run.step < steps:
-            run.wants_to_stop = interrupted()
-            stopped = run.update()
-            show(run.step, run.seen)
-            if stopped:
-                break
-            if run.stopping or (run.way == "none" and interrupted()):
-                run.save()
-                raise KeyboardInterrupt(
-                    f"stopped after {run.step} of {steps} updates, nothing is lost; go on with: "
-                    f"{how}{config.command(str(run.out))} --resume"
-                )
-            if config.checkpoint_every and run.step % config.checkpoint_every == 0:
-                run.save()
-    return stopped
+    return processes.first_decides(run.accelerator, write)

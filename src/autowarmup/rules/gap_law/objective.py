@@ -15,6 +15,7 @@ piece is cut into panels that halve in size towards the interesting end (Gauss r
 
 from __future__ import annotations
 
+import math
 from typing import overload
 
 import numpy as np
@@ -96,18 +97,18 @@ def lowest_minimum(div: float, s: float) -> float:
     minima = 1 + np.flatnonzero((inner <= values[:-2]) & (inner < values[2:]))
     if minima.size == 0:  # beyond the scanned range (div of 1e9 or of 1 + 1e-7): its nearer end
         minima = 1 + np.argmin(inner, keepdims=True)
-    refined = [_refined(_LOGITS[i], div, s) for i in minima]
+    refined = [_refined(float(_LOGITS[i]), div, s) for i in minima.tolist()]
     return min(refined)[1]
 
 
 def _refined(centre: float, div: float, s: float) -> tuple[float, float]:
     """Return (J, r) at the minimum near a logit of the scan, by parabolas in shrinking windows."""
-    width, best = _LOGITS[1] - _LOGITS[0], (np.inf, 0.0)
+    width, best = float(_LOGITS[1] - _LOGITS[0]), (math.inf, 0.0)
     for _ in range(12):
         logits = centre + width * _WINDOW
         values = objective(_sigmoid(logits), div, s)
         i = int(np.argmin(values))
-        best = min(best, (float(values[i]), float(_sigmoid(logits[i]))))
+        best = min(best, (float(values[i]), float(_sigmoid(float(logits[i])))))
         if i in (0, 4):  # the minimum is not inside: look further, as closely as before
             centre = logits[i]
             continue

@@ -1,6 +1,6 @@
-"""Rules that choose the gap at which warm-up ends, as the share r = gap_peak / gap0.
+"""Ways to choose the gap at which warm-up ends, as the share r = gap_peak / gap0.
 
-Each rule is a pure function of standard quantities. `flat`, the default, needs only div;
+Each is a pure function of standard quantities. `flat` needs only div;
 `accurate` and `published` weigh the same objective (see `objective`) by kappa, the first by an
 accurate integral, the second the way the code published with arXiv 2602.05813 integrates it; or
 the user gives the share.
@@ -8,17 +8,19 @@ the user gives the share.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from autowarmup.rules.gap_law.objective import lowest_minimum
 
-RULES = ("flat", "accurate", "published")
+ENDS = ("flat", "accurate", "published")
 """The rules that `choose` knows by name; a number in (0, 1) is the fourth."""
 
 SIGMA = 0.001
@@ -87,7 +89,7 @@ def published(
 
     Args:
         div: peak rate over first rate, > 1.
-        gap0: first gap, > 0.02 because of the scan's fixed ends.
+        gap0: first gap, in (0.02, 1e9) because of the scan's fixed ends.
         kappa: sum over the 2-D parameters of sup ||v||_* / ||v||, see `kappa`.
         sigma: the paper's constant.
         lr: peak rate in the integrand.
@@ -98,18 +100,21 @@ def published(
     """
     _check_div(div)
     _check_weight(gap0, kappa, sigma)
-    if not gap0 > 0.02:
+    if not 0.02 < gap0 < 1e9:
         raise ValueError(
-            f"peak='published' scans from 0.01 to gap0 - 0.01: expected gap0 > 0.02, got {gap0}"
+            "end='published' scans first gaps in steps of 0.01 and more: expected "
+            f"0.02 < gap0 < 1e9, got {gap0}"
         )
     require_scipy()
-    from scipy.integrate import IntegrationWarning, quad
+    integrate: Any = importlib.import_module("scipy.integrate")
 
     candidates = np.linspace(0.01, gap0 - 0.01, 500)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IntegrationWarning)
+        warnings.simplefilter("ignore", integrate.IntegrationWarning)
         values = [
-            quad(_published_integrand, 0, gap0, args=(peak, gap0, div, sigma * kappa, lr))[0]
+            integrate.quad(
+                _published_integrand, 0, gap0, args=(peak, gap0, div, sigma * kappa, lr)
+            )[0]
             for peak in candidates.tolist()
         ]
     return float(candidates[int(np.argmin(values))]) / gap0
@@ -119,8 +124,8 @@ def require_scipy() -> None:
     """Raise ModuleNotFoundError where `published` could not work, before any work is lost."""
     if importlib.util.find_spec("scipy") is None:
         raise ModuleNotFoundError(
-            "peak='published' integrates with scipy: expected scipy to be installed, got none; "
-            "pip install 'autowarmup[published]'"
+            "end='published' integrates with scipy: expected scipy to be installed, got none; "
+            "pip install 'autowarmup[scipy]'"
         )
 
 
@@ -146,26 +151,26 @@ def fixed(fraction: float) -> float:
     """
     if not 0 < fraction < 1:
         raise ValueError(
-            "peak as a number is the share of the first gap at which warm-up ends: "
-            f"expected 0 < peak < 1, got {fraction}"
+            "end as a number is the share of the first gap at which warm-up ends: "
+            f"expected 0 < end < 1, got {fraction}"
         )
     return float(fraction)
 
 
-def parse(rule: str | float) -> str | float:
+def parse_end(rule: str | float) -> str | float:
     """Return a rule's name, or the share of the gap as a float ("0.33" counts as 0.33).
 
     Raises:
         ValueError: neither a known name nor a number in (0, 1).
     """
     if isinstance(rule, str):
-        if rule in RULES:
+        if rule in ENDS:
             return rule
         try:
             rule = float(rule)
         except ValueError:
             raise ValueError(
-                f"expected peak to be {', '.join(RULES)} or a number in (0, 1), got {rule!r}"
+                f"expected end to be {', '.join(ENDS)} or a number in (0, 1), got {rule!r}"
             ) from None
     return fixed(rule)
 
@@ -174,7 +179,7 @@ def choose(rule: str | float, *, div: float, gap0: float, kappa: float | None = 
     """Return r = gap_peak / gap0 by the rule.
 
     Args:
-        rule: one of `RULES`, or the share itself.
+        rule: one of `ENDS`, or the share itself.
         div: peak rate over first rate, > 1.
         gap0: first gap, in units of the loss.
         kappa: needed by "accurate" and "published" only.
@@ -186,13 +191,13 @@ def choose(rule: str | float, *, div: float, gap0: float, kappa: float | None = 
         >>> choose("0.33", div=100.0, gap0=7.8)
         0.33
     """
-    rule = parse(rule)
+    rule = parse_end(rule)
     if isinstance(rule, float):
         return rule
     if rule == "flat":
         return flat(div)
     if kappa is None:
-        raise ValueError(f"expected kappa for peak={rule!r}, got none; peak='flat' needs none")
+        raise ValueError(f"expected kappa for end={rule!r}, got none; end='flat' needs none")
     return (accurate if rule == "accurate" else published)(div, gap0, kappa)
 
 

@@ -1,9 +1,7 @@
 """Norm-constrained methods x <- x - eta u, ||u|| <= 1 (arXiv 2602.05813, corrected).
 
-Assumed throughout, in its pointwise form (S2): near every x with gap(x) <= gap0 the gradient is
-Lipschitz with K(gap(x)) from the norm to its dual. The one-point form over all y, which the paper
-states, forces f <= f* + K0 ||y - x*||^2 / 2 (take x = x*): it admits no function of growing
-curvature. A bound of the ratio at the end points of a step certifies nothing.
+Assumed throughout, pointwise: near every x with gap(x) <= gap0 the gradient is Lipschitz with
+K(gap(x)) from the norm to its dual (docs/theory/descent.md says why not for all pairs of points).
 """
 
 from __future__ import annotations
@@ -21,37 +19,23 @@ def ceiled(value: Floats) -> Floats:
 def descent(gap: Numbers, lr: Numbers, slope: Numbers, K: Numbers, length: Numbers = 1.0) -> Floats:
     """A.1, descent lemma: gap(x - eta u) <= gap - eta a + eta^2 ||u||^2 K(gap) / 2.
 
-    a = <gradient, u> > 0, 0 <= eta <= 2 a / (K ||u||^2). The constant 1/2 and K at the current
-    point are exact; no radius, no factor for what happens along the segment.
-    Proof: while f <= f(x) along the segment its second derivative is at most K(gap), so f stays
-    below the parabola, which is below f(x) until 2 a / K.
+    a = <gradient, u> > 0, 0 <= eta <= 2 a / (K ||u||^2).
     """
     return gap - lr * slope + (lr * length) ** 2 * K / 2 + np.zeros(())
 
 
 def self_bound(law: Law, gap: Floats) -> Floats:
-    """A.1a: ||gradient||_*^2 <= 2 primitive(gap) (<= 2 gap K(gap)), with equality for f'' = K(f).
-
-    Proof: along steepest descent phi'^2 / 2 - primitive(phi) does not fall while phi' < 0, and is
-    at most 0 where phi' = 0.
-    """
+    """A.1a: ||gradient||_*^2 <= 2 primitive(gap) <= 2 gap K(gap); an equality for f'' = K(f)."""
     return 2 * law.primitive(gap)
 
 
 def exact_step(law: Law, gap: Floats, slope: Floats) -> Floats:
-    """A.1b: the step of `rules.exact` has primitive(gap_next) <= primitive(gap) - slope^2 / 2.
-
-    Proof: comparison with psi'' = K(psi), whose energy psi'^2 / 2 - primitive(psi) is constant.
-    """
+    """A.1b: the step of `rules.exact` has primitive(gap_next) <= primitive(gap) - slope^2 / 2."""
     return np.maximum(law.primitive(gap) - slope**2 / 2, 0.0)
 
 
 def ball(law: Law, gap: Floats, s: Floats) -> Floats:
-    """A.1c: in this radius gap <= gap(x) + s and the gradient is K(gap + s)-Lipschitz from x.
-
-    r = sqrt(2 / K(gap + s)) (sqrt(gap + s) - sqrt(gap)). Proof: ||gradient||_* <= sqrt(2 gap K), so
-    f(y) <= f(x) + r sqrt(2 gap K) + r^2 K / 2, with equality at gap + s for this r.
-    """
+    """A.1c: in this radius gap <= gap(x) + s and the gradient is K(gap + s)-Lipschitz from x."""
     return np.sqrt(2 / law.K(gap + s)) * (np.sqrt(gap + s) - np.sqrt(gap))
 
 
@@ -59,7 +43,6 @@ def cosh_bound(law: Law, gap: Floats, distance: Floats, slope: Floats) -> Floats
     """A.1d, for K_rho = 0 and all y at this distance r, slope = <gradient, y - x>:
 
     gap(y) + H0/H1 <= (gap + H0/H1) cosh(h r) + slope sinh(h r) / (h r), h = sqrt(H1).
-    Proof: comparison with the linear equation y'' = H0 + H1 y; it needs no condition on the step.
     """
     ratio, z = law.K0 / np.asarray(law.K1), np.sqrt(law.K1) * distance
     # cosh - 1 in place of cosh keeps the digits of a small gap.
@@ -69,9 +52,7 @@ def cosh_bound(law: Law, gap: Floats, distance: Floats, slope: Floats) -> Floats
 def star_step(gap: Floats, R: Numbers, K: Floats) -> Floats:
     """A.2: with eta = gap / (R K(gap)) or ||g||_* / K(gap), gap_next <= gap - gap^2 / (2 R^2 K).
 
-    Star-convex up to zeta, R = D / zeta, D = radius of {gap <= gap0} around x*. Proof:
-    ||g||_* >= gap / R, A.1. D is a property of the sublevel set, which no iterate leaves: it is no
-    assumption on the trajectory.
+    Star-convex up to zeta, R = D / zeta, D = radius of {gap <= gap0} around x*.
     """
     return gap - gap**2 / (2 * R**2 * K)
 
@@ -86,36 +67,27 @@ def star_count(law: Law, R: Numbers, gap0: Numbers, eps: Numbers, *, exact: bool
     return ceiled(2 * R**2 * law.integral(eps, gap0, c_rho))
 
 
+def _worst_end(law: Law, gap0: Numbers, eps: Numbers) -> Floats:
+    return np.maximum(law.over_gap(gap0), law.over_gap(np.minimum(eps, gap0)))
+
+
 def fixed_rate(law: Law, R: Numbers, gap0: Numbers, eps: Numbers) -> Floats:
     """A.2: the largest fixed eta below gap / (R K(gap)) on [eps, gap0]: the lesser end."""
-    worst = np.maximum(law.over_gap(gap0), law.over_gap(np.minimum(eps, gap0)))
-    return 1 / (R * worst)
+    return 1 / (R * _worst_end(law, gap0, eps))
 
 
 def fixed_count(law: Law, R: Numbers, gap0: Numbers, eps: Numbers) -> Floats:
-    """A.2 for that fixed eta: ceil(2 R^2 max(K(eps)/eps, K(gap0)/gap0) ln(gap0 / eps)).
-
-    Both ends cost a product with the logarithm, where the schedule pays a sum.
-    """
-    low = np.minimum(eps, gap0)
-    worst = np.maximum(law.over_gap(gap0), law.over_gap(low))
-    return ceiled(2 * R**2 * worst * np.log(gap0 / low))
+    """A.2 for that fixed eta: ceil(2 R^2 max(K(eps)/eps, K(gap0)/gap0) ln(gap0 / eps))."""
+    return ceiled(2 * R**2 * _worst_end(law, gap0, eps) * np.log(gap0 / np.minimum(eps, gap0)))
 
 
 def radius_growth(D0: Numbers, gap0: Floats, gap: Floats) -> Floats:
-    """A.2 without a known radius: D <- D + eta, eta = gap / (D K(gap)) keeps D <= D0 (gap0/gap)^2.
-
-    Proof: with q = gap / (D^2 K), D grows by 1 + q and gap falls by 1 - q/2 at least, and
-    (1 - q/2)^2 (1 + q) <= 1.
-    """
+    """A.2, radius not known: D <- D + eta, eta = gap / (D K(gap)) keeps D <= D0 (gap0/gap)^2."""
     return D0 * (gap0 / gap) ** 2
 
 
 def stationary(law: Law, gap0: Floats, steps: int) -> Floats:
-    """A.2 without convexity, eta = ||g||_* / K(gap): min ||g||_*^2 <= 2 gap0 K(gap0) / steps.
-
-    From the sum over steps of ||g||_*^2 / K(gap), which is at most 2 gap0.
-    """
+    """A.2 without convexity, eta = ||g||_* / K(gap): min ||g||_*^2 <= 2 gap0 K(gap0) / steps."""
     return 2 * gap0 * law.K(gap0) / steps
 
 
@@ -128,8 +100,6 @@ def pl_count(law: Law, mu: Numbers, gap0: Numbers, eps: Numbers) -> Floats:
     """A.2 and B.2 under PL, with u = ln(gap0 / eps):
 
     ceil((K0 u + K1 (gap0 - eps) + K_rho (gap0^rho - eps^rho)) / mu).
-
-    Here the rate sqrt(gap) / K(gap) rises and falls even for K_rho = 0.
     """
     low = np.minimum(eps, gap0)
     power = law.K_rho * (gap0**law.rho - low**law.rho)
@@ -156,9 +126,6 @@ def frank_wolfe_count(law: Law, decay: Numbers, gap0: Numbers, eps: Numbers) -> 
 def outside_ball(norm0: Floats, decay: Floats, lr: Floats) -> Floats:
     """A.4 from outside the ball: (||x_t|| - 1/lambda)_+ <= its first value prod (1 - lambda eta).
 
-    Args:
-        norm0: ||x_0||, shape (instances,).
-        decay: lambda, shape (instances,).
-        lr: rates with lambda eta <= 1, shape (steps, instances).
+    `norm0` is ||x_0||; `lr` are rates with lambda eta <= 1, shape (steps, instances).
     """
     return np.maximum(norm0 - 1 / decay, 0.0) * np.cumprod(1 - decay * lr, axis=0, dtype=float)

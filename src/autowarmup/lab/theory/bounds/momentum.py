@@ -1,9 +1,4 @@
-"""Gradient estimates in place of gradients: momentum (A.5) and noise (A.6).
-
-What is not provable from the assumptions, and not claimed: convergence to f* at a fixed batch size;
-anything about a rate that is computed from the loss of the very batch that makes the step; the
-Gaussian weight of the practical scheduler, whose width has a unit that the rule ignores.
-"""
+"""Gradient estimates in place of gradients: momentum (A.5) and noise (A.6)."""
 
 from __future__ import annotations
 
@@ -16,9 +11,8 @@ from autowarmup.lab.theory.law import Floats, Law, Numbers
 def momentum_share(beta: float) -> float:
     """A.5: the share c = (1 - beta) / (2 + 4 beta) of the rate gap / (D K(gap)) that is certified.
 
-    Example:
-        >>> momentum_share(0.0), round(momentum_share(0.9), 4)
-        (0.5, 0.0179)
+    >>> momentum_share(0.0), round(momentum_share(0.9), 4)
+    (0.5, 0.0179)
     """
     return (1 - beta) / (2 + 4 * beta)
 
@@ -26,9 +20,7 @@ def momentum_share(beta: float) -> float:
 def momentum_error(gap: Floats, D: Numbers) -> Floats:
     """A.5: with the rate c gap / (D K(gap)), ||d - gradient||_* <= gap / (4 D) at every step.
 
-    Star-convex, m_0 = g_0, d = m, Nesterov's or Lion's with beta1 <= beta. Proof: by induction;
-    the gradient turns by at most c gap / D in a step, and gap falls by at most c + c^2 / 4 of it,
-    which holds the error as c (1 + 4 beta) + c^2 / 4 <= 1 - beta.
+    Star-convex, m_0 = g_0, d = m, Nesterov's or Lion's with beta1 <= beta.
     """
     return gap / (4 * D)
 
@@ -68,12 +60,7 @@ def noisy_step(
 def sign_alignment(gradient: Floats, noise: Floats) -> Floats:
     """A.6: E<g, sign(g + xi)> >= ||g||_1 - E||xi||_1; the constant 1 is tight.
 
-    Args:
-        gradient: |g_i|, any shape, the last axis counts coordinates.
-        noise: E|xi_i|, same shape. Each xi_i has mean 0.
-
-    Proof: P(sign flips) <= P(|xi_i| >= |g_i|, against g_i) <= E|xi_i| / (2 |g_i|), as an unbiased
-    xi_i spends half of its mean size on either side.
+    `gradient` is g, `noise` E|xi_i| of each coordinate, the last axis; each xi_i has mean 0.
     """
     return np.sum(np.abs(gradient) - noise, axis=-1)
 
@@ -81,10 +68,7 @@ def sign_alignment(gradient: Floats, noise: Floats) -> Floats:
 def noise_floor(
     gap0: Floats, lr: Floats, R: Floats, K: Floats, error: Floats, steps: int, chi: float = 2.0
 ) -> Floats:
-    """A.6 with a fixed rate: E gap <= (1 - eta/R)^T gap0 + chi R sup E||d-g||_* + eta R K / 2.
-
-    Noise acts like a higher f*: below chi R sigma nothing is certified.
-    """
+    """A.6 with a fixed rate: E gap <= (1 - eta/R)^T gap0 + chi R sup E||d-g||_* + eta R K / 2."""
     return (1 - lr / R) ** steps * gap0 + chi * R * error + lr * R * K / 2
 
 
@@ -95,14 +79,8 @@ def averaged_noise(
 
     kappa2 sigma2 (sqrt((1-beta)/(1+beta)) + beta^t) + beta K eta / (1 - beta) + beta^t e0.
 
-    Args:
-        beta: of the average.
-        step: t.
-        sigma2: root of the mean squared Euclidean norm of the noise.
-        kappa2: sup ||v||_* / ||v||_2: sqrt(d) for l1, sqrt(min(m, n)) for nuclear.
-        K: curvature bound where the run goes.
-        lr: fixed rate.
-        error0: ||m_0 - g_0||_* without the noise of the first sample.
+    sigma2: root of the mean squared Euclidean norm of the noise; kappa2 = sup ||v||_* / ||v||_2;
+    K: curvature bound where the run goes; e0: ||m_0 - g_0||_* without the first sample's noise.
     """
     average = np.sqrt((1 - beta) / (1 + beta)) + beta**step
     return kappa2 * sigma2 * average + beta * K * lr / (1 - beta) + beta**step * error0

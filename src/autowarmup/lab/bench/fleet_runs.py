@@ -1,0 +1,104 @@
+"""The executor of small models: runs of one family side by side, in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from autowarmup.lab.bench.directions import Stack
+from autowarmup.lab.bench.fleet import FORWARD, Fleet, Replica
+from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.records import Record, make_record
+from autowarmup.lab.bench.setups import BEST, WEIGHT_DECAY, Setup
+from autowarmup.lab.bench.stacked import stack_parameters
+from autowarmup.lab.bench.tasks import Task, task_of
+
+EVALUATIONS, CLIP = 10, 0.5
+
+
+def train_fleet(plans: Sequence[RunPlan], scratch: Path | None = None) -> list[Record]:
+    """Train runs of one family side by side and return a record of each.
+
+    Raises:
+        ValueError: the runs are of more than one family.
+    """
+    families = {plan.setup.family for plan in plans}
+    if len(families) != 1:
+        raise ValueError(f"a fleet: expected runs of one family, got {len(families)}")
+    family = families.pop()
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    task = task_of(family)
+    seeds = sorted({plan.seed for plan in plans})
+    order = torch.tensor([seeds.index(plan.seed) for plan in plans])
+    fleet = _fleet(plans, family, task, seeds, order)
+    curve: list[tuple[int, list[float]]] = []
+    while fleet.step < family.steps and not fleet.over:
+        batches = torch.stack([task.batch(seed, fleet.step) for seed in seeds])
+        fleet.update(batches[order])
+        if fleet.step % -(-family.steps // EVALUATIONS) == 0 and fleet.step < family.steps:
+            curve.append((fleet.step, fleet.evaluate(task.evaluation(full=False))))
+    curve.append((fleet.step, fleet.evaluate(task.evaluation(full=True))))
+    each = (time.monotonic() - began) / len(plans)
+    return [
+        make_record(
+            plan,
+            losses=replica.losses,
+            factors=replica.factors,
+            curve=[(step, values[k] / family.scale) for step, values in curve],
+            updates=replica.updates,
+            seconds=each,
+            diverged_at=replica.diverged_at,
+            start=replica.start,
+            warmup_end_step=replica.state.end,
+            ended_by=replica.state.ended_by,
+            extra_forwards=replica.extra_forwards,
+            overhead=replica.extra_forwards * FORWARD / plan.setup.steps,
+        )
+        for k, (plan, replica) in enumerate(zip(plans, fleet.replicas, strict=True))
+    ]
+
+
+def _fleet(
+    plans: Sequence[RunPlan], family: Setup, task: Task, seeds: list[int], order: torch.Tensor
+) -> Fleet:
+    # SGD's steps grow with the loss: only at this rate is it the same training in other units.
+    unit = family.scale if family.optimizer == "sgd" else 1.0
+    weights = (
+        trained(family.model, family.trained, tuple(seeds))
+        if family.trained
+        else initial(task, seeds)
+    )
+
+    def losses(parameters: Stack, batch: torch.Tensor) -> torch.Tensor:
+        return task.losses(parameters, batch) * family.scale
+
+    return Fleet(
+        [Replica(plan, plan.setup.lr / unit) for plan in plans],
+        family.optimizer,
+        {key: p[order].clone() for key, p in weights.items()},
+        losses,
+        weight_decay=WEIGHT_DECAY.get(family.optimizer, 0.1),
+        clip=CLIP * family.scale,
+    )
+
+
+def initial(task: Task, seeds: Sequence[int]) -> Stack:
+    """Return the random weights of each seed, stacked."""
+    return stack_parameters([task.model(seed) for seed in seeds])
+
+
+@lru_cache(maxsize=1)  # the fleets of all optimizers begin with the same weights
+def trained(model: str, updates: int, seeds: tuple[int, ...]) -> Stack:
+    """Return the weights of each seed after so many updates on the standard library."""
+    setup = Setup("adamw", BEST["adamw"], model=model, steps=updates)
+    task = task_of(setup)
+    replicas = [Replica(RunPlan(setup, seed, "linear 5%"), setup.lr) for seed in seeds]
+    fleet = Fleet(replicas, "adamw", initial(task, seeds), task.losses, clip=CLIP)
+    while not fleet.over:
+        fleet.update(torch.stack([task.batch(seed, fleet.step) for seed in seeds]))
+    return {key: p.detach() for key, p in fleet.parameters.items()}

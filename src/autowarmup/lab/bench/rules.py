@@ -1,0 +1,91 @@
+"""Where the benchmark meets the rules of the library."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.setups import SIZES, Setup
+from autowarmup.rules import Linear, Rule, Run, WarmupState, Watched, begin, rule_of
+from autowarmup.rules.gap_law.peak import kappa as kappa_from
+
+_NORMS = {
+    "muon": "spectral",
+    "lion": "linf",
+    "signum": "linf",
+    "normsgd": "frobenius",
+    "adamw": "linf",  # not norm-constrained: the norms whose steps theirs resemble most
+    "sgd": "frobenius",
+}
+DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
+
+
+class Described(NamedTuple):
+    """What tables say of a rule: its kind ("fixed", "literature" or "own") and what it does."""
+
+    kind: str
+    about: str
+
+
+@cache
+def described(name: str) -> Described:
+    """Return kind and one line of a rule by its name.
+
+    Example:
+        >>> described("linear 5%").kind, described("untuned").kind, described("watched").kind
+        ('fixed', 'literature', 'own')
+    """
+    try:
+        rule = rule_of(name)
+    except ValueError:  # a stored run of a rule that is no more
+        return Described("own", "")
+    return Described(rule.kind, rule.about)
+
+
+def length_of(name: str, steps: int) -> int | None:
+    """Return the updates of a hand-tuned warm-up, at least 1; `None` for another rule.
+
+    Example:
+        >>> [length_of(name, 400) for name in ("none", "linear 5%", "linear 50 steps", "flat")]
+        [1, 20, 50, None]
+    """
+    if described(name).kind != "fixed":
+        return None
+    rule = rule_of(name)
+    return rule.length(Run(steps)) if isinstance(rule, Linear) else None
+
+
+def build(name: str, options: dict[str, Any]) -> Rule[Any]:
+    """Return the rule of a run, with constants of its own where the options name some."""
+    return Watched(**options["watch"]) if "watch" in options else rule_of(name)
+
+
+def started(
+    rule: Rule[Any], setup: Setup, steps: int, options: dict[str, Any], *, start: float, beta: float
+) -> WarmupState:
+    """Return the state before the first update of a rule with this measured start."""
+    kappa = kappa_of(setup) if rule.needs_kappa else None
+    div = 1.0 / start if rule.measured_start is not None else None
+    return begin(rule, Run(steps, beta=beta, kappa=kappa, div=div, **_told(options)))
+
+
+def kappa_of(setup: Setup) -> float:
+    """Return the paper's kappa for the shapes and the optimizer of a set-up."""
+    shapes: list[tuple[int, ...]] = list(DIGITS_SHAPES)
+    if setup.model != "digits":
+        size = SIZES[setup.model]
+        width, hidden = size.width, size.hidden
+        block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)]
+        shapes = [(256, width), *block * size.layers]
+    return kappa_from(_NORMS[setup.optimizer], shapes)
+
+
+def training_fields(plan: RunPlan) -> dict[str, Any]:
+    """Return what `TrainConfig` is told of a plan's rule."""
+    return {"rule": build(plan.rule, plan.options).name, **_told(plan.options)}
+
+
+def _told(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are not settings of the rule."""
+    return {name: value for name, value in options.items() if name != "watch"}

@@ -1,0 +1,183 @@
+"""Records -> summary: the regret of every rule over set-ups, as plain JSON values.
+
+Numbers of one set-up are defined in `bench.regret`; here they are put together over any part of the
+set-ups, by one function.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from autowarmup.lab.bench.names import COLUMNS, columns_of, multiple_name, setup_name, shared_parts
+from autowarmup.lab.bench.records import Record
+from autowarmup.lab.bench.regret import setup_summary
+from autowarmup.lab.bench.rules import described
+from autowarmup.lab.bench.sets import MULTIPLES
+from autowarmup.lab.bench.setups import BEST, key
+from autowarmup.lab.report.words import optimizer_name
+from autowarmup.rules.registry import DEFAULT_RULE
+
+SUMMARY_FORMAT = "autowarmup-bench-1"
+
+Json = dict[str, Any]
+
+
+def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) -> Json:
+    """Return the summary of a benchmark's records.
+
+    Args:
+        records: those with options of the rule are left out, because a rule is judged with nothing
+            tuned, and so are set-ups in which only one rule was run, if there are others.
+        default_rule: the rule that is judged.
+
+    Raises:
+        ValueError: there is no record, or two records are of the same run.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if not record["options"]:
+            groups.setdefault(key(record["setup"]), []).append(record)
+    if not groups:
+        raise ValueError("summarise: expected at least one record without options, got none")
+    # A set-up with one rule, as in the sweep of rates, compares nothing: the rule would be its own
+    # best and its mean regret would look better than it is.
+    several = [group for group in groups.values() if len({r["rule"] for r in group}) > 1]
+    chosen = several or list(groups.values())
+    kept = [record for group in chosen for record in group]
+    kinds = {rule: described(rule).kind for rule in {record["rule"] for record in kept}}
+    shared = shared_parts([group[0]["setup"] for group in chosen])
+    setups = [
+        {"label": setup_name(group[0]["setup"], shared), **setup_summary(group, kinds)}
+        for group in chosen
+    ]
+    setups.sort(key=_place)
+    _note_missing(setups, kinds)
+    statuses = Counter(record["status"] for record in kept)
+    return {
+        "format": SUMMARY_FORMAT,
+        "default_rule": default_rule,
+        "runs": {
+            "stored": len(kept),
+            "finished": statuses["finished"],
+            "diverged": statuses["diverged"],
+        },
+        **rule_table(setups, kinds),
+        "setups": setups,
+        "by_column": {
+            name: {"n_setups": len(part), **rule_table(part, kinds)}
+            for name, part in _columns(setups).items()
+        },
+    }
+
+
+def rule_table(setups: Sequence[Json], kinds: Mapping[str, str]) -> Json:
+    """Return `aggregate` of every rule over a part of the set-ups, the lowest mean regret first.
+
+    Beside "rules" stands the same for the length that is chosen on one seed.
+    """
+    names = dict.fromkeys(rule for setup in setups for rule in setup["regrets"])
+    lines = {rule: {"kind": kinds[rule], **aggregate(setups, rule)} for rule in names}
+
+    def rank(rule: str) -> tuple[bool, float, float]:
+        # Without a number last; among equals, the smaller worst case first.
+        mean, worst = lines[rule]["mean_regret"], lines[rule]["worst_regret"]
+        return mean is None, mean or 0.0, worst or 0.0
+
+    return {
+        "rules": {rule: lines[rule] for rule in sorted(lines, key=rank)},
+        "hand_tuned_cross_validated": {"kind": "fixed", **aggregate(setups, None)},
+    }
+
+
+def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
+    """Return what one rule did over a part of the set-ups of a summary.
+
+    A set-up is won where the regret is below minus the standard error of a difference, tied within
+    it. A divergence where a hand-tuned length survives is lost, and a survival where none does is
+    won, although neither has a regret. Without a rule: the length that is chosen on one seed.
+    """
+    cells = [cell for setup in setups if (cell := _cell(setup, rule)) is not None]
+    with_number = [cell for cell in cells if cell["regret"] is not None]
+    worst = max(with_number, key=lambda cell: cell["regret"], default=None)
+    outcomes = Counter(cell["outcome"] for cell in cells)
+    judged = outcomes["won"] + outcomes["tied"] + outcomes["lost"]
+    starts = [start for cell in cells for start in cell["starts"]]
+    by_seed: dict[str, list[float]] = {}
+    for cell in cells:
+        for seed, value in cell["by_seed"].items():
+            by_seed.setdefault(seed, []).extend([] if value is None else [value])
+    return {
+        "mean_regret": _mean([cell["regret"] for cell in with_number]),
+        "worst_regret": worst["regret"] if worst else None,
+        "worst_setup": worst["label"] if worst else None,
+        "win_or_tie_share": (outcomes["won"] + outcomes["tied"]) / judged if judged else None,
+        "wins": outcomes["won"],
+        "ties": outcomes["tied"],
+        "losses": outcomes["lost"],
+        "diverged": sum(cell["diverged"] for cell in cells),
+        "diverged_where_hand_tuned_survives": sum(
+            bool(cell["diverged"]) and cell["survivable"] for cell in cells
+        ),
+        "overhead": _mean([share for cell in cells for share in cell["overheads"]]),
+        "n_setups": len(with_number),
+        "tried_setups": len(cells),
+        "mean_regret_by_seed": {
+            seed: _mean(by_seed[seed]) for seed in sorted(by_seed, key=int) if by_seed[seed]
+        },
+        "median_start": statistics.median(starts) if starts else None,
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _cell(setup: Json, rule: str | None) -> Json | None:
+    """Return what one rule did in one set-up, `None` where it has no run."""
+    cell = {"label": setup["label"], "survivable": setup["best_hand_tuned"] is not None}
+    if rule is None:
+        nothing = {"overheads": [], "starts": [], "by_seed": {}}
+        tuned = setup["tuned_once"]
+        return {**cell, **tuned, **nothing} if tuned["chosen"] else None
+    if rule not in setup["regrets"]:
+        return None
+    return {
+        **cell,
+        "regret": setup["regrets"][rule],
+        "outcome": setup["outcomes"][rule],
+        "diverged": setup["diverged"][rule],
+        "overheads": setup["overheads"].get(rule, []),
+        "starts": setup["starts"].get(rule, []),
+        "by_seed": setup["regrets_by_seed"][rule],
+    }
+
+
+def _note_missing(setups: Sequence[Json], kinds: Mapping[str, str]) -> None:
+    """Say where a hand-tuned length that others have is not run yet: the best may be another."""
+    held = dict.fromkeys(rule for setup in setups for rule in setup["regrets"])
+    for setup in setups:
+        # A run that lacks some seed is not compared; a diverged one is.
+        setup["missing_hand_tuned"] = [
+            rule for rule in held if kinds[rule] == "fixed" and rule not in setup["starts"]
+        ]
+
+
+def _place(summary: Json) -> tuple[Any, ...]:
+    """Order set-ups by optimizer, then by what differs from the plain one, then by rate."""
+    setup, optimizers = summary["setup"], list(BEST)
+    name = setup["optimizer"]
+    at = optimizers.index(name) if name in optimizers else len(optimizers)
+    part = next((k for k, c in enumerate(COLUMNS) if c in columns_of(setup)), len(COLUMNS))
+    rest = (setup[field] for field in ("model", "batch", "steps", "data", "noise", "scale", "lr"))
+    return at, name, part, *rest
+
+
+def _columns(setups: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the set-ups of every group that has some: parts, optimizers, multiples of the rate."""
+    optimizers = dict.fromkeys(optimizer_name(setup["setup"]["optimizer"]) for setup in setups)
+    names = (*COLUMNS, *optimizers, *map(multiple_name, MULTIPLES))
+    groups = {name: [s for s in setups if name in columns_of(s["setup"])] for name in names}
+    return {name: part for name, part in groups.items() if part}

@@ -1,0 +1,189 @@
+"""Where a warm-up stands between two updates, the same for every rule: one loss in, one share out.
+
+A loss becomes a gap and an event (`rules.gap`); in *warm-up* the rule says the next share; when it
+ends, the *decay* runs over all remaining updates from the share that was reached; after the last
+update the run is *done* and the rate stays where it is.
+
+Everything is a pure function of an immutable state of plain numbers: stopping, saving, loading and
+going on is the same, bit for bit, as never having stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from autowarmup.rules.base import Rule, Run, Update, record
+from autowarmup.rules.decay import decay_factor
+from autowarmup.rules.gap import GapState, observe
+from autowarmup.rules.status import Status
+
+PHASES = ("warmup", "decay", "done")
+
+
+class WarmupState(NamedTuple):
+    """Where a rule stands between two updates.
+
+    Attributes:
+        rule: the rule, with its settings.
+        run: what it was told of the run.
+        step: number of updates taken, which is the index of the next one.
+        factor: share of the peak rate that the next update uses, in (0, 1].
+        phase: "warmup", "decay" or "done".
+        status: what the last update had to say.
+        tracker: what the smoothing of the gap remembers.
+        memory: what the rule remembers.
+        share: of the peak rate before the decay; what was reached, once warm-up has ended.
+        end: index of the first update after warm-up, `None` while it lasts.
+        ended_by: what ended warm-up ("gap", "cap", "length", ...), empty while it lasts.
+        non_finite: number of losses dropped because they were not finite.
+        spikes: number of gaps above twice or under half of their smoothed value.
+        below_bound: number of losses below the lower bound.
+    """
+
+    rule: Rule[Any]
+    run: Run
+    step: int
+    factor: float
+    phase: str
+    status: Status
+    tracker: GapState
+    memory: Any
+    share: float
+    end: int | None = None
+    ended_by: str = ""
+    non_finite: int = 0
+    spikes: int = 0
+    below_bound: int = 0
+
+    @property
+    def gap(self) -> float | None:
+        """Smoothed gap in units of the loss, `None` before the first finite loss."""
+        return self.tracker.gap
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as plain JSON values; `from_dict` gives back an equal state."""
+        memory = self.memory
+        return self._asdict() | {
+            "rule": self.rule.name,
+            "run": asdict(self.run),
+            "status": self.status.name,
+            "tracker": self.tracker._asdict(),
+            "memory": memory._asdict() if hasattr(memory, "_asdict") else memory,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], rule_of: Callable[[str], Rule[Any]]) -> WarmupState:
+        """Build the state that `to_dict` described.
+
+        Args:
+            values: the dict.
+            rule_of: turns the name of a rule into the rule, as `rules.registry.rule_of`.
+
+        Raises:
+            ValueError: the dict is not one of `to_dict`'s.
+        """
+        try:
+            rule = rule_of(values["rule"])
+            return cls(**values)._replace(
+                rule=rule,
+                run=Run(**values["run"]),
+                status=Status[values["status"]],
+                tracker=GapState(**values["tracker"]),
+                memory=rule.restore(values["memory"]),
+            )
+        except (TypeError, KeyError) as error:
+            raise ValueError(
+                f"expected the state of a warm-up as to_dict() returns it, got {values!r:.200}"
+            ) from error
+
+
+def begin(rule: Rule[Any], run: Run) -> WarmupState:
+    """Return the state before the first update.
+
+    Example:
+        >>> from autowarmup.rules import GapLaw
+        >>> state = begin(GapLaw(end=0.5, div=4.0), Run(total_steps=10))
+        >>> state.factor, state.phase
+        (0.25, 'warmup')
+    """
+    memory, share, ended_by, status = rule.start(run)
+    if ended_by:
+        said = status or Status.NOT_NEEDED
+        return WarmupState(rule, run, 0, share, "decay", said, GapState(), memory, share, 0,
+                           ended_by)  # fmt: skip
+    return WarmupState(rule, run, 0, share, "warmup", Status.WARMING, GapState(), memory, share)
+
+
+def step(state: WarmupState, loss: float | None) -> WarmupState:
+    """Count one update and return the state after it.
+
+    Args:
+        state: where the warm-up stood when the update was taken.
+        loss: mean loss over the batch of that update at the weights before it; any float, or `None`
+            if there is none. After warm-up it only feeds the record of the gap.
+
+    Raises:
+        ValueError: the first finite loss is not above the lower bound, and the rule reads it.
+
+    Example:
+        Warm-up ends at half the first gap; one loss alone never ends it, because the median of
+        three must agree. The rest of the run is the decay:
+
+        >>> from autowarmup.rules import GapLaw
+        >>> rule = GapLaw(end=0.5, div=4.0, smoothing=0.0, max_fraction=1.0)
+        >>> state = begin(rule, Run(6, decay="linear"))
+        >>> for loss in (4.0, 2.0, 2.0, 2.0, 2.0, 2.0):
+        ...     print(state.factor, end=" ")
+        ...     state = step(state, loss)
+        0.25 0.25 0.25 1.0 0.6666666666666667 0.33333333333333337
+        >>> state.phase, state.end, state.ended_by
+        ('done', 3, 'gap')
+    """
+    (rule, run, taken, factor, phase, status, tracker, memory, share, end, ended_by,
+     non_finite, spikes, below_bound) = state  # fmt: skip
+    event = gap = None
+    if loss is not None:
+        unseen = tracker.gap is None
+        tracker, event = observe(
+            tracker, loss, lower_bound=run.lower_bound, smoothing=rule.gap_smoothing
+        )
+        if event is Status.NON_FINITE:
+            non_finite, loss = non_finite + 1, None
+        else:
+            gap = tracker.last
+            if event is not None:
+                spikes += event is Status.SPIKE
+                below_bound += event is Status.BELOW_BOUND
+            if unseen and gap <= 0.0 and phase == "warmup" and rule.reads_loss:
+                raise ValueError(
+                    "the lower bound must lie below the first loss: "
+                    f"expected lower_bound < {loss}, got {run.lower_bound}"
+                )
+    elif phase == "warmup" and rule.reads_loss:
+        event = Status.NO_LOSS
+    after = taken + 1
+    if after >= run.total_steps:
+        phase, status = "done", Status.DONE
+    elif phase == "warmup":
+        memory, share, ended, said = rule.advance(
+            memory, record(Update, (run, taken, share, loss, gap, tracker.gap, event))
+        )
+        factor = share * _decayed(run, after, 0) if rule.decays_throughout else share
+        status = said or event or Status.WARMING
+        if ended:
+            phase, end, ended_by = "decay", after, ended
+            status = said or Status.ENDED
+    else:
+        assert end is not None, "the decay begins where warm-up ended"
+        factor = share * _decayed(run, after, end)
+        status = event or Status.DECAYING
+    return record(WarmupState, (rule, run, after, factor, phase, status, tracker, memory, share,
+                                end, ended_by, non_finite, spikes, below_bound))  # fmt: skip
+
+
+def _decayed(run: Run, step: int, since: int) -> float:
+    """Return the share of the decay that the update of this index has."""
+    progress = (step - since) / (run.total_steps - since)
+    return decay_factor(run.decay, progress, run.final_fraction)

@@ -1,0 +1,68 @@
+"""What earlier versions saved and took: states that still load, arguments that have new names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autowarmup.rules.earlier import from_earlier
+
+FORMAT = "autowarmup-scheduler-4"
+_EARLIER = ("autowarmup-scheduler-2", "autowarmup-scheduler-3")
+
+_RENAMED = {
+    "peak": "rule={value!r}",
+    "div": "rule=GapLaw(div={value!r})",
+    "max_fraction": "rule=GapLaw(max_fraction={value!r})",
+    "smoothing": "rule=GapLaw(smoothing={value!r})",
+    "kappa": 'rule=GapLaw(end="accurate", kappa={value!r})',
+}
+
+
+def refuse_renamed(arguments: dict[str, Any]) -> None:
+    """Say the new spelling of an argument that `AdaptiveWarmup` had until version 0.1.
+
+    Raises:
+        ValueError: such an argument.
+        TypeError: another argument that does not exist.
+
+    Example:
+        >>> refuse_renamed({"peak": "flat"})
+        Traceback (most recent call last):
+        ...
+        ValueError: peak='flat' is now rule='flat': a setting belongs to its rule
+    """
+    for name, value in arguments.items():
+        if name not in _RENAMED:
+            raise TypeError(f"AdaptiveWarmup got an unexpected keyword argument {name!r}")
+        new = _RENAMED[name].format(value=value)
+        if name == "peak" and not isinstance(value, str):
+            new = f"rule=GapLaw(end={value!r})"
+        raise ValueError(f"{name}={value!r} is now {new}: a setting belongs to its rule")
+
+
+def of_today(state: dict[str, Any], lag: int) -> dict[str, Any]:
+    """Return a state of `AdaptiveWarmup` in today's format; the caller's dict stays as it is.
+
+    Args:
+        state: saved by this or an earlier version.
+        lag: of the scheduler, for states that knew none.
+
+    Raises:
+        ValueError: not a state of `AdaptiveWarmup`.
+    """
+    form = state.get("format")
+    if form == FORMAT:
+        return state
+    if form not in _EARLIER:
+        raise ValueError(
+            f"expected a state_dict of AdaptiveWarmup (format {FORMAT!r}), got format {form!r}"
+        )
+    state = dict(state)
+    warmup = from_earlier(state.pop("rule"), state.pop("schedule")).to_dict()
+    if form == _EARLIER[0]:  # it knew no weights and no lag
+        losses = state.pop("losses")
+        count = float(losses["count"])
+        buffer = {"total": losses["sum"], "weight": count, "batches": losses["count"]}
+        state["agreement"] = {"lag": lag, "buffer": buffer, "pending": []}
+    warmup["status"] = state.pop("status", warmup["status"])
+    return {**state, "format": FORMAT, "warmup": warmup}
