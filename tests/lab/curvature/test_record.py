@@ -125,7 +125,7 @@ def test_a_finished_run_is_read(traces: Traces, tmp_path: Path) -> None:
     assert (len(held.trace), held.config["optimizer"]) == (1000, "muon")
     record = run_record(run, command="autowarmup measure")
     assert (record["label"], record["norm"]) == (
-        "Muon, tiny-cpu, lr 0.006, warm-up 5 %",
+        "Muon, tiny-cpu, lr 0.006, linear 5 %",
         "spectral",
     )
     assert record["source"]["kind"] == "run"

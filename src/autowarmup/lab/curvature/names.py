@@ -84,8 +84,8 @@ def run_label(config: Json) -> str:
     """Return what people call a training run; adaptive warm-up as it comes is not mentioned.
 
     Example:
-        >>> run_label({"recipe": "tiny-cpu", "optimizer": "muon", "lr": 0.006, "warmup": "5%"})
-        'Muon, tiny-cpu, lr 0.006, warm-up 5 %'
+        >>> run_label({"recipe": "tiny-cpu", "optimizer": "muon", "lr": 0.006, "rule": "none"})
+        'Muon, tiny-cpu, lr 0.006, no warm-up'
     """
     words = [optimizer_name(config["optimizer"]), config.get("recipe"), f"lr {config['lr']:g}"]
     earlier = config.get("warmup") == "adaptive" and config.get("calibrate", True)
