@@ -51,7 +51,7 @@ class Loop:
         if name == BASE:
             self.scheduler: Any = OneCycleLR(self.optimizer, max_lr=1e-4, total_steps=total)
         elif name == "past warm-up":
-            self.scheduler = AdaptiveWarmup(self.optimizer, total, peak="linear 1%")
+            self.scheduler = AdaptiveWarmup(self.optimizer, total, rule="linear 1%")
             while self.scheduler.phase == "warmup":
                 self.scheduler.step(updated=True)
         else:

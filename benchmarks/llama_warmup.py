@@ -1,4 +1,4 @@
-"""The published protocol cut to the time there is: adaptive against three hand-tuned warm-ups.
+"""The published protocol cut to the time there is: the default against three hand-tuned warm-ups.
 
 python benchmarks/llama_warmup.py --plan                    # what it will do, without doing it
 python benchmarks/llama_warmup.py --minutes 25              # Muon at 124M on one GPU
@@ -23,10 +23,12 @@ import torch
 
 from autowarmup.lab.environment import environment
 from autowarmup.lab.train import TrainConfig
+from autowarmup.lab.train.config import OPEN
 from autowarmup.lab.train.train import train
+from autowarmup.rules import DEFAULT_RULE
 
 HERE = Path(__file__).resolve().parent
-WARMUPS = ("adaptive", "2%", "10%", "40%")
+RULES = (DEFAULT_RULE, "linear 2%", "linear 10%", "linear 40%")
 TIMED = 8
 """Updates of the run that measures the speed; the first half of them warms caches up."""
 KEPT = 0.85
@@ -45,12 +47,15 @@ def main() -> int:
     out = HERE.parent / "results" / "llama" if asked.out is None else Path(asked.out)
     work = out / "runs" / f"{asked.recipe}-{asked.optimizer}"
     steps = settled_steps(asked, work)
-    print(f"{len(WARMUPS)} runs of {steps} updates each", flush=True)
-    rows = [row(train(config_of(asked, w, steps), out=work / w, resume=True)) for w in WARMUPS]
+    print(f"{len(RULES)} runs of {steps} updates each", flush=True)
+    rows = []
+    for rule in RULES:
+        folder = work / rule.replace(" ", "-")
+        rows.append(row(train(config_of(asked, rule, steps), out=folder, resume=True)))
     best = min(r["val_loss"] for r in rows[1:] if r["val_loss"] is not None)
     for r in rows:
         r["regret"] = None if r["val_loss"] is None else r["val_loss"] / best - 1
-        print(f"{r['warmup']:>9}  {r['val_loss']}  regret {r['regret']}")
+        print(f"{r['rule']:>10}  {r['val_loss']}  regret {r['regret']}")
     summary = {
         "command": " ".join(["python", "benchmarks/llama_warmup.py", *sys.argv[1:]]),
         "environment": environment(),
@@ -84,12 +89,12 @@ def why_not(asked: argparse.Namespace) -> str:
     return ""
 
 
-def config_of(asked: argparse.Namespace, warmup: str, steps: int | None) -> TrainConfig:
+def config_of(asked: argparse.Namespace, rule: str, steps: int = OPEN) -> TrainConfig:
     """Return one of the four runs; all else follows the recipe."""
     return TrainConfig(
         recipe=asked.recipe,
         optimizer=asked.optimizer,
-        warmup=warmup,
+        rule=rule,
         steps=steps,
         seed=asked.seed,
         data=asked.data,
@@ -100,15 +105,15 @@ def config_of(asked: argparse.Namespace, warmup: str, steps: int | None) -> Trai
 
 def plan(asked: argparse.Namespace) -> str:
     """Return in words what will be done."""
-    config = config_of(asked, "adaptive", None)
-    tokens = (config.batch_size or 0) * (config.sequence_length or 0)
+    config = config_of(asked, DEFAULT_RULE)
+    tokens = config.batch_size * config.sequence_length
     return (
         f"{asked.recipe}, {asked.optimizer} at {config.lr:g}, {config.data} in {config.tokenizer} "
         f"tokens, {config.batch_size} x {config.sequence_length} = {tokens:,} tokens an update\n"
         f"1. time {TIMED} updates\n"
         f"2. take the number of updates of which four runs fit into {asked.minutes:g} minutes, at "
         f"most the {config.steps} of the recipe\n"
-        f"3. train {', '.join(WARMUPS)}, cosine decay to 0, weight decay {config.weight_decay:g}, "
+        f"3. train {', '.join(RULES)}, cosine decay to 0, weight decay {config.weight_decay:g}, "
         f"clipped at {config.clip:g}, seed {asked.seed}\n"
         "4. write final validation losses and regrets against the best of the three"
     )
@@ -120,8 +125,8 @@ def settled_steps(asked: argparse.Namespace, work: Path) -> int:
     if path.exists():
         return json.loads(path.read_text())["steps"]
     seconds = seconds_per_update(asked, work)
-    full = config_of(asked, "adaptive", None).steps or 1
-    steps = min(full, int(KEPT * 60 * asked.minutes / len(WARMUPS) / seconds))
+    full = config_of(asked, DEFAULT_RULE).steps
+    steps = min(full, int(KEPT * 60 * asked.minutes / len(RULES) / seconds))
     if steps < 20:
         raise SystemExit(
             f"minutes: expected time for 20 updates of four runs at {seconds:.2f} s each, "
@@ -138,7 +143,7 @@ def seconds_per_update(asked: argparse.Namespace, work: Path) -> float:
         folder = work / f"timing-{steps}"
         shutil.rmtree(folder, ignore_errors=True)  # a stored run would take no time
         began = time.perf_counter()
-        train(config_of(asked, "2%", steps), out=folder, progress=False)
+        train(config_of(asked, "linear 2%", steps), out=folder, progress=False)
         took.append(time.perf_counter() - began)
     return max(1e-4, (took[1] - took[0]) / TIMED)
 
@@ -146,7 +151,7 @@ def seconds_per_update(asked: argparse.Namespace, work: Path) -> float:
 def row(record: dict[str, Any]) -> dict[str, Any]:
     """Return what the summary keeps of one run."""
     return {
-        "warmup": record["config"]["warmup"],
+        "rule": record["config"]["rule"],
         "status": record["status"],
         "val_loss": record.get("val_loss"),
         "command": record["command"],

@@ -18,7 +18,7 @@ SOURCE = Path(autowarmup.__file__).parent
 LIBRARY = {
     "rules": set(),
     "history": set(),
-    "optimizer_class": {"rules"},
+    "optimizer_class": set(),
     "snapshot": set(),
     "calibrate": {"snapshot"},
     "agreement": set(),
@@ -35,8 +35,8 @@ LIBRARY = {
         "saved",
         "updates",
     },
-    "norms": {"rules"},
-    "measure": {"calibrate", "history", "norms", "optimizer_class", "rates", "rules", "snapshot"},
+    "norms": {"optimizer_class"},
+    "measure": {"calibrate", "history", "norms", "rates", "rules", "snapshot"},
     "integrations": {"rules", "saved", "scheduler"},
 }  # fmt: skip
 """Room of the library -> rooms that it may import."""
@@ -49,7 +49,8 @@ LAB = {
     "bench": {"environment", "files", "problems", "report", "train"},
     "curvature": {"environment", "files", "problems", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "cli": {"bench", "curvature", "problems", "report", "theory", "train"},
+    "verbs": {"bench", "curvature", "report", "theory", "train"},
+    "cli": {"train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from statistics import median
 
-from autowarmup.lab.theory.report import margin
+from autowarmup.lab.theory.report import Line, margin
 from autowarmup.lab.theory.rows import Row
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,15 +37,11 @@ def statements_table(rows: list[dict]) -> list[str]:
         held.setdefault((row["statement"], row["expected_fail"]), []).append(row)
     lines = ["| checked | instances | least margin | on | verdict |", "|---|---|---|---|---|"]
     for (statement, false), found in held.items():
-        told = [row for row in found if row["verdict"] != "vacuous"] or found
-        worst = min(told, key=lambda row: row["margin"])
-        caught = all(row["verdict"] == "fail" for row in found)
-        verdict = ("caught" if caught else "missed") if false else worst["verdict"]
-        checked = statement.removeprefix("printed: ").replace("|", "\\|")
-        count = sum(row["instances"] for row in found)
+        line = Line.of(statement, false, [Row(**row) for row in found])
+        words, total = line.statement.replace("|", "\\|"), line.total
         lines.append(
-            f"| {checked} | {count:,} | {margin(worst['margin'])} | {worst['objective']} "
-            f"| {verdict} |"
+            f"| {words} | {total.instances:,} | {margin(total.margin)} | {total.objective} "
+            f"| {line.verdict} |"
         )
     return lines
 

@@ -10,10 +10,10 @@ The public names below are loaded when they are first used, so that importing th
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing and importlib are not loaded for a bare import
 if TYPE_CHECKING:
+    from typing import Any
+
     from autowarmup.history import Point, Trace
     from autowarmup.measure.fit import fit_curvature
     from autowarmup.measure.observer import CurvatureObserver
@@ -67,6 +67,8 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its room."""
     if name not in _HOMES:
         raise AttributeError(f"module 'autowarmup' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

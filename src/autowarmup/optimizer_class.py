@@ -1,8 +1,8 @@
 """What a scheduler has to know of an optimizer: the norm that constrains it, its slowest average.
 
-Only rules with `needs_kappa` ask for the norm: they weigh by kappa, the sum over all 2-D parameters
-of sup dual(v) / norm(v) (arXiv 2602.05813, practical scheduler). An optimizer constrained by a norm
-answers `norm_of(group)`; those of torch and of other libraries are known by their class.
+Rules with `needs_kappa` weigh by kappa, the sum over 2-D parameters of sup dual(v) / norm(v)
+(arXiv 2602.05813, practical scheduler). An optimizer that is constrained by a norm answers
+`norm_of(group)`; those of torch and of other libraries are known by their class.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ _SIGN_NAMES = ("lion", "signum", "signsgd")
 
 
 def constraint_of(optimizer: Any, group: dict[str, Any]) -> tuple[str, Kappa] | None:
-    """Return the norm that constrains a parameter group, `None` for AdamW and its like.
+    """Return the norm that constrains a parameter group: its name, and its kappa of a shape (m, n).
 
-    Returns:
-        Its name, and what gives sup dual(v) / norm(v) over the matrices of a shape. Optimizers of
-        other libraries that move by signs are known by the name of their class.
+    `None` for AdamW and its like; sign optimizers of other libraries are known by their class name.
     """
     if hasattr(optimizer, "norm_of"):
         norm = optimizer.norm_of(group)
@@ -57,10 +55,10 @@ def kappa_of(optimizers: Sequence[Optimizer]) -> float:
             f"torch.optim.Muon, a Lion or sign optimizer, or autowarmup's own, got {got}; "
             "give rule=GapLaw(end=..., kappa=...), or rule='flat', which needs none"
         )
-    (kappa,) = found.values()
     matrices = [p for _, group in groups for p in group["params"] if p.ndim == 2]
     if not matrices:
         raise ValueError("kappa counts 2-D parameters: expected at least one, got none")
+    (kappa,) = found.values()
     return math.fsum(kappa(tuple(p.shape)) for p in matrices)
 
 

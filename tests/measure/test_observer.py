@@ -226,7 +226,7 @@ def test_resuming_equals_never_having_stopped(cut, tmp_path):
 def test_calibration_steps_are_no_updates():
     loop = Loop("lion", every=1)
     loop.batch = batches()[0]
-    scheduler = AdaptiveWarmup(loop.optimizer, total_steps=10)
+    scheduler = AdaptiveWarmup(loop.optimizer, total_steps=10, rule="flat")
     loop.loss().backward()
     scheduler.calibrate(loop.loss, model=loop.model)
     assert len(loop.observer.trace) == 0

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from autowarmup import CurvatureObserver
 from autowarmup.norms import (
     NORMS,
     EuclideanOverBlocks,
@@ -288,6 +289,24 @@ def test_the_norm_of_the_page_trains_and_gives_its_kappa() -> None:
     spectral, rest = page["optimizer"].param_groups
     assert (spectral["norm"], spectral["param_names"]) == ("rows", ["mix.weight"])
     assert rest["norm"] == "adamw"
+
+
+def test_curvature_is_measured_in_a_norm_of_ones_own() -> None:
+    weight = nn.Parameter(block((6, 4)).float())
+    optimizer = LMOOptimizer([weight], lr=0.1, norm=RowNorm(), momentum_style="none")
+
+    def loss() -> torch.Tensor:
+        return 0.5 * weight.square().sum()
+
+    observer = CurvatureObserver(nn.ParameterList([weight]), optimizer, loss, every=1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss().backward()
+        before = weight.detach().clone()
+        optimizer.step()
+    moved = weight.detach() - before
+    K = RowNorm().dual(moved) / RowNorm().norm(moved)  # the gradient is the weight itself
+    assert pytest.approx(K.item(), rel=1e-4) == observer.trace[-1].K
 
 
 def test_a_norm_of_ones_own_is_saved_by_name_and_survives_copying() -> None:

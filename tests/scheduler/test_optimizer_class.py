@@ -8,7 +8,8 @@ from lion_pytorch import Lion as PeerLion
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, GapLaw, Lion, Muon, NormalizedSGD, SignSGD, Signum
-from autowarmup.optimizer_class import kappa_of
+from autowarmup.norms import norm_of
+from autowarmup.optimizer_class import constraint_of, kappa_of
 
 
 def llama_124m() -> nn.ModuleDict:
@@ -48,3 +49,11 @@ def test_other_optimizers_are_refused_with_a_way_out():
         kappa_of([Lion([bias], lr=1e-3)])
     with pytest.raises(ValueError, match="linf and spectral"):
         kappa_of([Lion([bias], lr=1e-3), torch.optim.Muon([weight])])
+
+
+@pytest.mark.parametrize("make", [torch.optim.Muon, PeerLion])
+def test_optimizers_of_others_have_the_kappa_of_our_norms(make):
+    optimizer = make([nn.Parameter(torch.zeros(3, 5))], lr=1e-3)
+    found = constraint_of(optimizer, optimizer.param_groups[0])
+    norm = norm_of(optimizer, optimizer.param_groups[0])
+    assert (found[0], found[1]((3, 5))) == (norm.name, norm.kappa((3, 5)))

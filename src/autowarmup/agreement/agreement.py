@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from autowarmup.agreement.buffer import LossBuffer, single
+from autowarmup.agreement.buffer import LossBuffer, check_scalar
 from autowarmup.agreement.exchange import Exchange
-from autowarmup.agreement.group import Group, check_option, resolve
+from autowarmup.agreement.group import Group, check_process_group, find_group
 from autowarmup.agreement.reduction import Reduction, reduced, reduction_of
 
 
@@ -51,7 +51,7 @@ class Agreement:
     def __init__(
         self, process_group: Any = None, reduce: str | Reduction = "mean", lag: int = 0
     ) -> None:
-        check_option(process_group)
+        check_process_group(process_group)
         self.reduce = reduction_of(reduce)
         self._process_group = process_group
         self._mean = reduce == "mean"
@@ -74,7 +74,7 @@ class Agreement:
     @cached_property
     def group(self) -> Group | None:
         """The processes to agree with; looked for at the first update, not before."""
-        group = resolve(self._process_group)
+        group = find_group(self._process_group)
         self._alone = group is None
         return group
 
@@ -95,12 +95,13 @@ class Agreement:
             overflow: above 0 on its device if the update was thrown away.
         """
         buffer = self.buffer
-        if self._alone and self._mean and not self.lag and type(weight) is float and weight == 1.0:
+        plain = self._alone and self._mean and not self.lag and not buffer.on_host.batches
+        if plain and type(weight) is float and weight == 1.0:
             # One CPU and one batch an update: most loops, at every step.
-            if type(loss) is float and not buffer.on_host.batches:
+            if type(loss) is float:
                 return AgreedLoss(loss)
-            if isinstance(loss, Tensor) and loss.is_cpu and not buffer.on_host.batches:
-                return AgreedLoss(single(loss, "loss").item())
+            if isinstance(loss, Tensor) and loss.is_cpu:
+                return AgreedLoss(check_scalar(loss, "loss").item())
         if loss is not None:
             buffer.add(loss, weight)
         self.pending.append(self._sent(needed, overflow))

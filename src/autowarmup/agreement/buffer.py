@@ -64,7 +64,7 @@ class LossBuffer:
         self.on_host = LossSum(before.total + product, before.weight + weight, before.batches + 1)
 
     def _scalar(self, value: Tensor, what: str) -> float | Tensor:
-        single(value, what)
+        check_scalar(value, what)
         if value.is_cpu and not self.lazy:
             return value.item()
         return value.detach().reshape(())
@@ -104,7 +104,7 @@ class LossBuffer:
         self.on_host = LossSum(**state)
 
 
-def single(value: Tensor, what: str) -> Tensor:
+def check_scalar(value: Tensor, what: str) -> Tensor:
     """Return a tensor of one element as it is.
 
     Raises:

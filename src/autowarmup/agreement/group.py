@@ -28,7 +28,9 @@ class Group:
 
     def gather(self, message: Tensor, into: Tensor, *, wait: bool) -> Any:
         """Gather equal vectors of all processes into one; return what can be waited for."""
-        return _gather()(into, message, group=self.handle, async_op=not wait)
+        # torch 2.13 gave the collective another name.
+        gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+        return gather(into, message, group=self.handle, async_op=not wait)
 
     def gather_numbers(self, numbers: list[float]) -> list[list[float]]:
         """Return the numbers of every process, in the order of their ranks; waits for all."""
@@ -38,31 +40,24 @@ class Group:
         return into.reshape(self.size, len(numbers)).tolist()
 
 
-def _gather() -> Any:
-    """Return the collective, which torch 2.13 gave another name."""
-    return getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
-
-
-def check_option(process_group: Any) -> None:
+def check_process_group(process_group: Any) -> None:
     """Refuse what can be no process group.
 
     Raises:
         ValueError: neither `None`, `False`, a process group nor a device mesh of one dimension.
     """
-    if process_group is None or process_group is False:
+    line = hasattr(process_group, "get_group") and getattr(process_group, "ndim", 0) == 1
+    if process_group is None or process_group is False or (dist.is_available() and line):
         return
-    if dist.is_available():
-        if isinstance(process_group, dist.ProcessGroup):
-            return
-        if hasattr(process_group, "get_group") and getattr(process_group, "ndim", 0) == 1:
-            return
-    raise ValueError(
-        "process_group: expected None (all processes), False (the losses are agreed on already), "
-        f"a torch.distributed.ProcessGroup or a DeviceMesh of one dimension, got {process_group!r}"
-    )
+    if not dist.is_available() or not isinstance(process_group, dist.ProcessGroup):
+        raise ValueError(
+            "process_group: expected None (all processes), False (the losses are agreed on "
+            "already), a torch.distributed.ProcessGroup or a DeviceMesh of one dimension, got "
+            f"{process_group!r}"
+        )
 
 
-def resolve(process_group: Any) -> Group | None:
+def find_group(process_group: Any) -> Group | None:
     """Return the processes to agree with, `None` where there are no others."""
     if process_group is False or not dist.is_available() or not dist.is_initialized():
         return None

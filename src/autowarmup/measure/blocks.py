@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from autowarmup.norms import EuclideanOverBlocks, Frobenius, LInf, MaxOverBlocks, Norm, Spectral
-from autowarmup.norms.named import norm_of
+from autowarmup.norms import NORMS as BLOCK_NORMS
+from autowarmup.norms import EuclideanOverBlocks, MaxOverBlocks, Norm, norm_of
 
-BLOCK_NORMS: dict[str, type[Norm]] = {"spectral": Spectral, "linf": LInf, "frobenius": Frobenius}
 NORMS = ("auto", *BLOCK_NORMS, "euclidean")
 COUNTS = ("auto", "matrices", "constrained", "all")
 
@@ -167,8 +166,11 @@ def choose_parameters(
     ordered = tuple(parameters.values())
     _check_chosen(ordered, chosen, count)
     euclidean = own == ["euclidean"]
-    # One object per kind, so that blocks of one kind are measured together.
-    norms = {} if euclidean else {kind: BLOCK_NORMS[kind]() for _, kind in chosen}
+    # One object per kind, so that blocks of one kind are measured together; a norm that is not
+    # known by its name is the optimizer's own.
+    by_name: dict[str, Any] = {each.name: each for o, g in groups if (each := norm_of(o, g))}
+    by_name |= {name: make() for name, make in BLOCK_NORMS.items()}
+    norms = {} if euclidean else {kind: by_name[kind] for _, kind in chosen}
     return CountedParameters(
         parameters=ordered,
         indices=tuple(index for index, _ in chosen),

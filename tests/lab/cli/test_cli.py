@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from autowarmup.lab.cli import main
+from autowarmup.rules import DEFAULT_RULE, RULES, rule_of
 from autowarmup.rules.gap_law.law import SmoothnessLaw
 
 
@@ -25,8 +26,7 @@ def python(*arguments: str) -> str:
 
 def test_schedule_prints_one_json_object(capsys):
     code, out, _ = run(
-        "schedule --lr 1e-3 --div 100 --loss0 11 --lower-bound 3.2 --kappa 65280 "
-        "--rule accurate --json",
+        "schedule --lr 1e-3 --loss0 11 --lower-bound 3.2 --rule accurate(kappa=65280) --json",
         capsys,
     )
     values = json.loads(out)
@@ -39,36 +39,78 @@ def test_schedule_prints_one_json_object(capsys):
     assert law.rate(values["gap_peak"]) == pytest.approx(1e-3)
     assert law.rate(7.8) == pytest.approx(1e-5)
     assert law.peak_gap == pytest.approx(values["gap_peak"])
+    assert values["rates"][0] == pytest.approx(1e-5)
+    assert max(values["rates"]) == pytest.approx(1e-3)
 
 
-def test_schedule_draws_the_curve_and_says_the_sign_of_k1(capsys, tmp_path):
-    figure = tmp_path / "law.svg"
-    code, out, _ = run(f"schedule --lr 1e-3 --loss0 5.5 --figure {figure}", capsys)
+@pytest.mark.parametrize("rule", RULES)
+def test_schedule_shows_every_rule(capsys, rule):
+    command = ["schedule", "--rule", rule, "--steps", "300", "--loss0", "6"]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{rule}: ")
+    follows = rule_of(rule).reads_loss
+    assert ("along a typical loss curve" in text) == follows
+    assert ("does not follow the loss" in text) != follows
+    assert main([*command, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["rule"], len(values["rates"])) == (rule, 300)
+    assert values["losses"] == ("a typical loss curve" if follows else None)
+    assert min(values["rates"]) > 0
+    assert max(values["rates"]) <= values["lr"] == 6e-3
+
+
+def test_schedule_without_options_shows_the_default(capsys):
+    code, out, _ = run("schedule", capsys)
     assert code == 0
-    assert "K1 = " in out
-    assert "is negative" in out
-    assert "peak" in out
+    assert out.startswith(f"{DEFAULT_RULE}: ")
+    assert "Warm-up ends at update 450 (length)" in out
+
+
+def test_schedule_says_where_the_loss_stalls(capsys, tmp_path):
+    losses = tmp_path / "losses.txt"
+    losses.write_text("4.0\n" * 200)
+    code, out, _ = run(f"schedule --losses {losses}", capsys)
+    assert code == 0
+    assert "200 updates" in out
+    assert "the rate is lowered" in out
+
+
+@pytest.mark.parametrize("rule", ["flat(div=100)", "untuned"])
+def test_schedule_draws_the_rates_and_says_the_sign_of_k1(capsys, tmp_path, rule):
+    figure = tmp_path / "rates.svg"
+    code, out, _ = run(f"schedule --rule {rule} --figure {figure}", capsys)
+    assert code == 0
+    assert ("K1 = " in out) == ("is negative" in out) == (rule != "untuned")
     assert "<svg" in figure.read_text()
 
 
-def test_schedule_takes_kappa_from_the_shapes_of_a_recipe(capsys):
-    _, out, _ = run("schedule --lr 1e-3 --loss0 11 --kind spectral --json", capsys)
+def test_schedule_asks_the_optimizer_what_a_rule_wants_to_know(capsys):
+    _, out, _ = run("schedule --rule accurate --recipe llama-124m --json", capsys)
     assert json.loads(out)["kappa"] == 65280.0
+    ends = []
+    for optimizer in ("sgd", "lion"):  # 2 / (1 - beta) updates
+        _, out, _ = run(f"schedule --rule untuned --optimizer {optimizer} --json", capsys)
+        ends.append(json.loads(out)["warmup_end_step"])
+    assert ends == [19, 199]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ("schedule --lr 1e-3 --loss0 3 --lower-bound 3.2", "expected less than 3, got 3.2"),
-        ("schedule --lr 1e-3 --loss0 3 --div 1", "div > 1"),
+        ("schedule --lr 1e-3 --loss0 3 --div 2", "--div 2 is now --rule 'flat(div=2.0)'"),
+        ("schedule --losses nowhere.txt", "nowhere.txt"),
+        ("schedule --figure rates.pdf", ".svg or .png"),
         ("schedule --lr -1 --loss0 3", "lr > 0"),
         ("schedule --lr 1e-3 --loss0 3 --rule best", "got 'best'"),
-        ("schedule --lr 1e-3 --loss0 3 --rule accurate", "kappa"),
+        ("schedule --lr 1e-3 --loss0 3 --rule accurate --optimizer adamw", "kappa"),
+        ("train --calibrate --out x", "the rule 'watched' has no first rate to measure"),
         ("train --recipe huge --out x", "got 'huge'"),
         ("train --optimizer adam --out x", "got 'adam'"),
         ("train --rule soon --out x", "got 'soon'"),
-        ("train --warmup 5% --out x", "expected --rule with a name"),
-        ("measure --peak=flat --out x", "expected --rule with a name"),
+        ("train --warmup 5% --out x", "--warmup 5% is now --rule 'linear 5%'"),
+        ("measure --peak=flat --out x", "--peak flat is now --rule 'flat'"),
         ("train --lr 0 --out x", "got 0"),
         ("train --steps 0 --out x", "got 0"),
         ("bench --set huge --out x", "got 'huge'"),
@@ -109,6 +151,20 @@ def test_help_is_readable_and_importing_the_package_is_cheap():
         "print(sorted(heavy & set(sys.modules)))",
     )
     assert loaded.strip() == "[]"
+
+
+def test_the_command_line_is_light_until_a_verb_runs():
+    heavy = {"torch", "transformers", "datasets", "accelerate", "matplotlib", "scipy", "jax"}
+    loaded = python("-c", "import sys, autowarmup.lab.cli; print(*sys.modules)")
+    assert not heavy & set(loaded.split())
+
+
+def test_the_help_of_train_lists_the_rules_and_says_what_fills_an_option():
+    shown = " ".join(python("-m", "autowarmup", "train", "--help").replace("│", " ").split())
+    for rule in RULES:
+        assert rule in shown or rule.startswith("linear")
+    assert "None" not in shown
+    assert "(default: the recipe's)" in shown
 
 
 def test_train_writes_a_record_and_says_the_loss(capsys, tmp_path):

@@ -65,11 +65,11 @@ def test_only_training_is_shared(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(["compare", "--out", str(tmp_path / "demo")]) == 2
-    assert "compare: expected a single process, got 2" in capsys.readouterr().err
+    assert main(["bench", "--out", str(tmp_path / "demo")]) == 2
+    assert "bench: expected a single process, got 2" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()
 
 
 def test_options_of_ray_need_ray(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["compare", "--out", str(tmp_path / "demo"), "--retries", "3"]) == 2
+    assert main(["bench", "--out", str(tmp_path / "demo"), "--retries", "3"]) == 2
     assert "expected --engine ray with the options of Ray" in capsys.readouterr().err

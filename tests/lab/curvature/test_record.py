@@ -107,7 +107,7 @@ def test_writing_and_reading(
 def fill_run(directory: Path, trace: Trace, **result: Any) -> Path:
     """What `autowarmup train` leaves behind."""
     directory.mkdir()
-    config = TrainConfig(optimizer="muon", warmup="5%", steps=1000)
+    config = TrainConfig(optimizer="muon", rule="linear 5%", steps=1000)
     held = {"format": "autowarmup-run-1", "config": config.to_dict()}
     (directory / "config.json").write_text(json.dumps(held))
     trace.write(directory / "trace.jsonl")
@@ -125,7 +125,7 @@ def test_a_finished_run_is_read(traces: Traces, tmp_path: Path) -> None:
     assert (len(held.trace), held.config["optimizer"]) == (1000, "muon")
     record = run_record(run, command="autowarmup measure")
     assert (record["label"], record["norm"]) == (
-        "Muon, tiny-cpu, lr 0.006, warm-up 5 %",
+        "Muon, tiny-cpu, lr 0.006, linear 5 %",
         "spectral",
     )
     assert record["source"]["kind"] == "run"

@@ -98,20 +98,6 @@ def test_unknown_field():
         TrainConfig.from_dict({"speed": 1})
 
 
-def test_ids_tell_configs_apart():
-    configs = [
-        TrainConfig(),
-        TrainConfig(seed=1),
-        TrainConfig(rule="flat"),
-        TrainConfig(rule="flat", calibrate=False),
-        TrainConfig(rule="linear 5%"),
-        TrainConfig(clip=1.0),
-    ]
-    ids = {config.id for config in configs}
-    assert len(ids) == len(configs)
-    assert all(not set(name) & set("/% ") for name in ids)
-
-
 def test_command_names_what_was_changed():
     config = TrainConfig(optimizer="lion", calibrate=False, rule="flat(div=50)", clip=1.0)
     words = shlex.split(config.command("some dir"))

@@ -148,7 +148,7 @@ def test_tokens_are_made_once(tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     path.write_text("some text to learn from " * 40)
     first = load(path)
-    monkeypatch.setattr(token_cache, "_write", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(token_cache, "_make", lambda *_: pytest.fail("made again"))
     second = load(path)
     np.testing.assert_array_equal(first.train, second.train)
     monkeypatch.undo()
@@ -161,7 +161,7 @@ def test_changed_and_damaged_corpora_are_made_again(tmp_path, cache):
     path.write_text("another text to learn from " * 40)
     after = load(path).train.tobytes()
     assert before != after
-    for made in cache.glob("*/train.bin"):
+    for made in cache.glob("*/train.npy"):
         made.write_bytes(made.read_bytes()[:10])  # a disk that lost the end
     assert load(path).train.tobytes() == after
     assert not list(cache.glob("*.tmp-*"))
@@ -216,7 +216,7 @@ def test_full_disk_leaves_no_half_corpus(tmp_path, cache, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(token_cache, "_write", full)
+    monkeypatch.setattr(np, "save", full)
     with pytest.raises(ValueError, match=r"could not write tokens.*No space left"):
         load(path)
     assert list(cache.iterdir()) == []

@@ -106,11 +106,6 @@ def test_a_directory_from_before_there_was_measuring_is_still_ours(micro, tmp_pa
         run(config(micro, measure=True), tmp_path / "run")
 
 
-def test_the_name_of_a_run_that_measures_nothing_stays(micro):
-    assert config(micro).id == config(micro, measure_every=7).id
-    assert config(micro, measure=True).id != config(micro).id
-
-
 class TestBadInput:
     def test_an_optimizer_without_a_norm(self, micro, tmp_path):
         with pytest.raises(ValueError, match="got AdamW; pass"):

@@ -172,8 +172,3 @@ def test_what_shards_cannot_do_is_refused(micro, tmp_path, monkeypatch, options,
     config = TrainConfig(parallel="fsdp", **micro, **options)
     with pytest.raises(ValueError, match=sentence):
         train(config, out=tmp_path / "run", progress=False)
-
-
-def test_who_shares_a_run_is_no_part_of_its_name():
-    configs = [TrainConfig(parallel=way) for way in ("auto", "fsdp")]
-    assert configs[0].id == configs[1].id

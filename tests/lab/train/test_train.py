@@ -18,7 +18,7 @@ from autowarmup.lab.train.train import train
 run_module = importlib.import_module("autowarmup.lab.train.run")
 
 KEYS = {
-    *("format", "id", "status", "message", "config", "val_loss", "train_loss", "warmup_end_step"),
+    *("format", "status", "message", "config", "val_loss", "train_loss", "warmup_end_step"),
     *("warmup_ended_by", "div", "gap0", "gap_peak", "lower_bound", "steps_done", "parameters"),
     *("tokens", "trace", "val_curve", "environment", "command", "seconds", "weights_sha256"),
 }
@@ -162,6 +162,19 @@ def test_another_config_is_refused_by_name(micro, tmp_path):
         ValueError, match=r"another config \(lr: there 0.01, now 0.5; seed: there 0"
     ):
         quiet(TrainConfig(lr=0.5, seed=3, **micro), tmp_path / "run")
+
+
+def test_a_directory_of_an_earlier_version_is_still_ours(micro, tmp_path):
+    done = quiet(TrainConfig(rule="linear 25%", **micro), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    held = json.loads(path.read_text())
+    del held["config"]["rule"]
+    earlier = {"warmup": "25%", "peak": "flat", "calibrate": True, "div": 100.0}
+    held["config"] |= earlier | {"max_fraction": 0.25, "smoothing": 0.9}
+    path.write_text(json.dumps(held))
+    assert quiet(TrainConfig(rule="linear 25%", **micro), tmp_path / "run") == done
+    with pytest.raises(ValueError, match="rule: there linear 25%, now flat"):
+        quiet(TrainConfig(rule="flat", **micro), tmp_path / "run")
 
 
 def test_full_disk_in_the_middle_of_a_checkpoint(micro, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 
 from autowarmup.lab.bench.names import colour_of, rate_name, variant_parts
 from autowarmup.lab.report import style
+from autowarmup.lab.report.numbers import percent
 from autowarmup.lab.report.words import optimizer_name, rule_name
 
 if TYPE_CHECKING:
@@ -64,21 +65,15 @@ def _write_cells(
         for column, value in enumerate(values):
             x, y = column + 0.5, row + 0.5
             if value is not None:
-                text = f"{100 * value:+.1f}".replace("-", "−")
-                axes.text(
-                    x, y, text.lstrip("+−") if float(f"{100 * value:.1f}") == 0 else text,
-                    ha="center", va="center", fontsize=8,
-                    color="white" if abs(value) > 0.72 * CLIP else style.INK,
-                    fontweight="normal" if row else "bold",
-                )  # fmt: skip
-                continue
-            lost = row > 0 and setups[row - 1]["diverged"].get(rules[column], 0) > 0
-            colour = _DIVERGED if lost else _MISSING
-            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white"))
-            axes.text(
-                x, y, "div." if lost else "–", ha="center", va="center", fontsize=8,
-                color="white" if lost else style.MUTED,
-            )  # fmt: skip
+                text, weight = percent(value).removesuffix(" %"), "normal" if row else "bold"
+                ink = "white" if abs(value) > 0.72 * CLIP else style.INK
+            else:
+                lost = row > 0 and setups[row - 1]["diverged"].get(rules[column], 0) > 0
+                text, weight, ink = ("div." if lost else "–"), "normal", style.MUTED
+                ink, colour = ("white", _DIVERGED) if lost else (ink, _MISSING)
+                axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white"))
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink,
+                      fontweight=weight)  # fmt: skip
 
 
 def _name_rows(axes: Axes, setups: Sequence[Json], columns: int) -> None:

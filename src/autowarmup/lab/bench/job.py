@@ -53,6 +53,7 @@ def summary_of(out: str | Path) -> tuple[dict[str, Any], list[Record]]:
     """
     out = Path(out)
     records = _planned(out, *(name for name in SETS if name != "robustness"))
+    records = records or read_records(out)  # a plan of one's own
     if not records:
         raise ValueError(f"{out}: expected records of the benchmark in runs/, got none")
     varied = _planned(out / "robustness", "robustness")

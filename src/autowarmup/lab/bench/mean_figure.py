@@ -22,7 +22,7 @@ Json = Mapping[str, Any]
 _COLUMNS = (64, 124, 196)
 LEGEND = {
     "fixed": "one fixed length for all",
-    "literature": "published rule",
+    "literature": "rule from a paper",
     "own": "other rule tried here",
 }
 """Kinds of rules in the legends of figures."""

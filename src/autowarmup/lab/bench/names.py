@@ -18,7 +18,7 @@ COLUMNS = ("core 2500", "600 steps", "larger model", "larger batch")
 TUNED_ONCE = "hand-tuned on one seed"
 """Name of the length that hand tuning chooses on one seed, judged on the others."""
 
-KINDS = {"fixed": "hand-tuned", "literature": "published", "own": "ours"}
+KINDS = {"fixed": "hand-tuned", "literature": "from papers", "own": "ours"}
 """Kinds of rules in words."""
 
 _COLOURS = {"fixed": style.HAND_TUNED, "literature": "#00805c", "own": "#b0508c"}

@@ -6,8 +6,6 @@ A task gives the models of its seeds, the stacked loss, the batch of an update a
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,20 +20,6 @@ from autowarmup.lab.train.data import load_corpus
 from autowarmup.lab.train.model import build_model
 
 LAST_WINDOWS = 256
-
-
-class Task(Protocol):
-    """What a fleet needs."""
-
-    def model(self, seed: int) -> nn.Module: ...  # noqa: D102
-
-    def losses(self, parameters: Stack, batch: Tensor) -> Tensor:
-        """Return the loss of each replica, shape (R,), for a batch of shape (R, B, ...)."""
-        ...
-
-    def batch(self, seed: int, step: int) -> Tensor: ...  # noqa: D102
-
-    def evaluation(self, *, full: bool) -> list[Tensor]: ...  # noqa: D102
 
 
 class Text:
@@ -116,6 +100,9 @@ class Digits:
     def evaluation(self, *, full: bool) -> list[Tensor]:
         """Return the held-out images."""
         return [self.held_out]
+
+
+Task = Text | Digits
 
 
 def task_of(setup: Setup) -> Task:

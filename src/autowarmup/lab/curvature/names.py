@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autowarmup.lab.report.words import optimizer_name, run_warmup_name
+from autowarmup.rules.registry import DEFAULT_RULE
 
 Json = Mapping[str, Any]
 
@@ -83,12 +84,13 @@ def run_label(config: Json) -> str:
     """Return what people call a training run; adaptive warm-up as it comes is not mentioned.
 
     Example:
-        >>> run_label({"recipe": "tiny-cpu", "optimizer": "muon", "lr": 0.006, "warmup": "5%"})
-        'Muon, tiny-cpu, lr 0.006, warm-up 5 %'
+        >>> run_label({"recipe": "tiny-cpu", "optimizer": "muon", "lr": 0.006, "rule": "none"})
+        'Muon, tiny-cpu, lr 0.006, no warm-up'
     """
     words = [optimizer_name(config["optimizer"]), config.get("recipe"), f"lr {config['lr']:g}"]
-    usual = config["warmup"] == "adaptive" and config.get("calibrate", True)
-    if not usual or config.get("peak", "flat") != "flat":
+    earlier = config.get("warmup") == "adaptive" and config.get("calibrate", True)
+    usual = earlier and config.get("peak", "flat") == "flat"
+    if not usual and config.get("rule") != DEFAULT_RULE:
         words.append(run_warmup_name(config))
     words.append(_COUNTED.get(config.get("measure_count", "auto")))
     return ", ".join(word for word in words if word)

@@ -42,8 +42,8 @@ class ObjectRun:
 
     name: str  # a key of `OBJECTS`
     trace: Trace  # the measured points, with `H` beside what every probe measures
-    f_star: float  # what was subtracted from the loss
-    f_star_source: str  # where it comes from, one sentence
+    lower_bound: float  # what was subtracted from the loss
+    lower_bound_source: str  # where it comes from, one sentence
     about: str  # what was trained on what, one sentence
     config: dict[str, Any]  # all choices, plain values
     norm: str  # the norm of steps; "euclidean"

@@ -32,16 +32,14 @@ DECAY = 0.02
 
 
 class Size(NamedTuple):
-    """How large they are: digits, components of them, hidden width; windows of text, bytes that a
-    window predicts, width of the vectors that stand for bytes.
-    """
+    """How large they are."""
 
-    images: int
-    components: int
-    hidden: int
-    windows: int
-    length: int
-    width: int
+    images: int  # digits, at most 1,797
+    components: int  # of them, that the networks see
+    hidden: int  # width of the two-layer network
+    windows: int  # of text
+    length: int  # bytes a window predicts
+    width: int  # of the vectors that stand for bytes
 
 
 QUICK = Size(200, 10, 10, 16, 12, 10)
@@ -54,10 +52,8 @@ class Bounded:
 
     problem: Problem  # the loss to descend
     lr: Callable[[float], float]  # gap -> rate
-    # takes the numbers of `balance` and returns the bound, which grows with each of them
-    bound: Callable[..., bounds.Bound]
-    # returns what the statement's constants need to know of the weights
-    balance: Callable[[], tuple[float, ...]] = tuple
+    bound: Callable[..., bounds.Bound]  # of the numbers of `balance`, rises with each of them
+    balance: Callable[[], tuple[float, ...]] = tuple  # what constants need to know of the weights
 
 
 def deep_linear(seed: int, size: Size) -> Bounded:

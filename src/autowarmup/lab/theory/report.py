@@ -13,7 +13,7 @@ from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_aside, write_json
 from autowarmup.lab.report.numbers import short
 from autowarmup.lab.report.page import render
-from autowarmup.lab.theory.rows import UNITS, Row
+from autowarmup.lab.theory.rows import UNITS, Row, join
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,29 +87,17 @@ class Line:
     statement: str  # its number and words
     verdict: str  # "pass", "fail" or "vacuous"; of a control, "caught" or "missed"
     rows: Sequence[Row]  # what it stands for, the least margin first
-    instances: int  # how many were checked
-    violations: int  # in how many it was violated
-    silent: int  # in how many it says nothing
+    total: Row  # the worst of them, with the sums of the counts
 
     @classmethod
     def of(cls, statement: str, control: bool, rows: Sequence[Row]) -> Line:
         """Return the line of rows with one statement."""
-        # What says nothing has no margin; of what is left the least one counts.
-        rows = sorted(rows, key=lambda row: (row.verdict == "vacuous", row.margin))
+        total, words = join(rows), statement.removeprefix("zoo: ").removeprefix("printed: ")
+        verdict: str = total.verdict
         if control:
             verdict = "caught" if all(row.as_it_should for row in rows) else "missed"
-        else:
-            verdict = "fail" if any(row.verdict == "fail" for row in rows) else rows[0].verdict
-        words = statement.removeprefix("zoo: ").removeprefix("printed: ")
-        totals = (
-            sum(getattr(row, n) for row in rows) for n in ("instances", "violations", "silent")
-        )
-        return cls(words, verdict, rows, *totals)
-
-    @property
-    def worst(self) -> Row:
-        """The row with the least margin."""
-        return self.rows[0]
+        rows = sorted(rows, key=lambda row: (row.verdict == "vacuous", row.margin))
+        return cls(words, verdict, rows, total)
 
     @property
     def good(self) -> bool:
@@ -214,9 +202,9 @@ def _table(report: Report) -> Table:
         for line in group:
             # A control that one row stands for also says what is wrong.
             alone = line.verdict in ("caught", "missed") and len(line.rows) == 1
-            words = f"{line.statement} ({line.worst.objective})" if alone else line.statement
+            words = f"{line.statement} ({line.total.objective})" if alone else line.statement
             verdict = Text(line.verdict, style=_STYLES[line.verdict])
-            checked = f"{line.instances:,}"
-            table.add_row(Text(f"  {words}"), checked, margin(line.worst.margin), verdict)
+            checked = f"{line.total.instances:,}"
+            table.add_row(Text(f"  {words}"), checked, margin(line.total.margin), verdict)
         table.add_section()
     return table

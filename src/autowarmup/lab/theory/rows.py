@@ -120,10 +120,11 @@ def merge(rows: Iterable[Row]) -> list[Row]:
     held: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         held.setdefault((row.statement, row.objective), []).append(row)
-    return [_worst(found) for found in held.values()]
+    return [join(found) for found in held.values()]
 
 
-def _worst(found: Sequence[Row]) -> Row:
+def join(found: Sequence[Row]) -> Row:
+    """Return the worst row with the sums of the counts; what says nothing has no margin."""
     speaking = [row for row in found if row.verdict != "vacuous"] or found[:1]
     worst = min(speaking, key=lambda row: row.margin)
     return replace(

@@ -18,11 +18,7 @@ See = Callable[[torch.Tensor], None]
 
 
 def windows_at_once(config: TrainConfig, processes: int) -> int:
-    """Return the sequences that one process takes through the model at a time.
-
-    Raises:
-        ValueError: the batch cannot be shared evenly.
-    """
+    """Return the sequences that one process takes through the model at a time."""
     parts = processes * config.accumulation
     if config.batch_size % parts:
         raise ValueError(

@@ -7,13 +7,11 @@ it loads with `torch.load(weights_only=True)`.
 from __future__ import annotations
 
 import io
-import random
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from autowarmup.lab.files import write_aside
@@ -23,11 +21,7 @@ _NAME = re.compile(r"checkpoint-(\d+)\.pt")
 
 
 def save_checkpoint(out: Path, step: int, payload: dict[str, Any]) -> Path:
-    """Write a checkpoint after `step` updates and drop all but the last two.
-
-    Raises:
-        OSError: one sentence, e.g. for a full disk; earlier checkpoints are intact.
-    """
+    """Write a checkpoint after `step` updates and drop all but the last two."""
     buffer = io.BytesIO()
     torch.save(payload, buffer)
     path = out / f"checkpoint-{step}.pt"
@@ -52,9 +46,6 @@ def load_checkpoint(out: Path) -> dict[str, Any] | None:
     """Return the latest checkpoint on the CPU that can be read, `None` where there is none.
 
     A damaged one is passed over with a warning, and the one before it is used.
-
-    Raises:
-        ValueError: there are checkpoints, but none can be read.
     """
     found = checkpoints(out)
     for path in reversed(found):
@@ -80,24 +71,13 @@ def load_checkpoint(out: Path) -> dict[str, Any] | None:
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of every random generator, in values that load without pickle."""
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - libraries may still draw from it
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
-        "python": random.getstate(),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
+    """Return the state of every random generator that training and measuring may draw from."""
+    on_gpu = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+    return {"torch": torch.get_rng_state(), **on_gpu}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Put every random generator back to a saved state."""
     torch.set_rng_state(state["torch"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])

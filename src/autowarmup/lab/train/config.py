@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import re
 import shlex
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from autowarmup.lab.train.earlier import in_todays_words
-from autowarmup.lab.train.recipes import Recipe, recipe
+from autowarmup.lab.train.recipes import recipe
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.decay import DECAYS
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
@@ -120,28 +117,9 @@ class TrainConfig:
         _check_rule(self, rule)
 
     @property
-    def size(self) -> Recipe:
-        """The recipe behind the name."""
-        return recipe(self.recipe)
-
-    @property
     def eval_interval(self) -> int:
         """Updates between evaluations."""
         return self.eval_every or math.ceil(self.steps / 10)
-
-    @property
-    def id(self) -> str:
-        """A name for this run: readable, and different for different configs."""
-        rule = re.sub(r"[^a-z0-9.]+", "-", self.rule.replace("%", "pct").lower()).strip("-")
-        values = self.to_dict()
-        del values["parallel"]  # the same run, whoever shares it
-        if not self.measure:  # then they say nothing of the run
-            values = {key: value for key, value in values.items() if not key.startswith("measure")}
-        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-        return (
-            f"{self.recipe}-{self.optimizer}-lr{self.lr:g}-{rule}-{self.steps}"
-            f"-seed{self.seed}-{digest[:8]}"
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""

@@ -64,9 +64,6 @@ def load_corpus(
         length: tokens a window predicts; both sides must hold at least one window.
         wanted: training tokens of the run; a streamed corpus ends there.
         tell: called now and then with the number of tokens made so far.
-
-    Raises:
-        ValueError: nothing there, an unreadable file, or fewer tokens than one window a side.
     """
     if Path(data).suffix in TOKENS and Path(data).is_file():
         corpus = _split(_map_tokens(Path(data)))
@@ -96,7 +93,8 @@ def _map_tokens(path: Path) -> np.ndarray:
     else:
         kinds = {".uint8": np.uint8, ".uint16": np.uint16, ".uint32": np.uint32}
         kind = np.dtype(kinds.get(Path(path.stem).suffix, np.uint16))
-        tokens = token_cache.mapped(path, kind, path.stat().st_size // kind.itemsize)
+        count = path.stat().st_size // kind.itemsize  # an empty file cannot be mapped
+        tokens = np.memmap(path, kind, "r", shape=(count,)) if count else np.empty(0, kind)
     if tokens.ndim != 1 or tokens.dtype.kind not in "ui":
         raise ValueError(
             f"data: expected a flat array of token numbers in {path}, "

@@ -45,3 +45,29 @@ def _rule(values: dict[str, Any]) -> Any:
     if values.get("div") is not None and not values.get("calibrate", True):
         settings["div"] = values["div"]
     return GapLaw(end=float(peak) if is_number else peak, **settings)
+
+
+def refuse_earlier_options(typed: list[str]) -> None:
+    """Say how an option of earlier versions is written now.
+
+    Raises:
+        ValueError: one of them is among the words that were typed after `autowarmup`.
+
+    Example:
+        >>> refuse_earlier_options(["train", "--warmup", "5%"])
+        Traceback (most recent call last):
+        ...
+        ValueError: --warmup 5% is now --rule 'linear 5%': settings belong to their rule
+    """
+    if typed[:1] not in (["train"], ["measure"], ["schedule"]):
+        return
+    given: dict[str, Any] = {}
+    for word, after in zip(typed, [*typed[1:], ""], strict=True):
+        flag, joined, value = word.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if flag.startswith("--") and name in WORDS:
+            given[name] = value if joined else after
+    if given:
+        options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+        rule = in_todays_words({**given, "calibrate": False})["rule"]
+        raise ValueError(f"{options} is now --rule {rule!r}: settings belong to their rule")

@@ -28,9 +28,6 @@ def build_optimizer(
 
     Matrices decay (`weight_decay`, decoupled), vectors (the scales of the norm layers) do not; Muon
     has groups of its own (hidden matrices in the spectral norm, everything else by AdamW).
-
-    Raises:
-        ValueError: the name is not known.
     """
     if name == "muon":
         return norms.Muon(model, lr=lr, weight_decay=weight_decay)

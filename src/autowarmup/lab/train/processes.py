@@ -37,11 +37,7 @@ def shared_by(config: TrainConfig) -> str:
 
 
 def join(config: TrainConfig) -> Any:
-    """Return the run's `Accelerator`, joined with the other processes.
-
-    Raises:
-        ValueError: the config cannot be run by this many processes.
-    """
+    """Return the run's `Accelerator`, joined with the other processes."""
     from accelerate import Accelerator
 
     _check(config)
@@ -134,11 +130,7 @@ def same_everywhere(value: str) -> bool:
 
 @contextlib.contextmanager
 def noticing_lost_processes(accelerator: Any) -> Iterator[None]:
-    """Say in one sentence that another process has gone, instead of how it was noticed.
-
-    Raises:
-        ConnectionError: another process of the run has ended or cannot be reached.
-    """
+    """Say in one sentence that another process has gone, instead of how it was noticed."""
     try:
         yield
     except RuntimeError as error:

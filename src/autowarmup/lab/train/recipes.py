@@ -47,66 +47,30 @@ class Recipe:
     rates: Mapping[str, float]
 
 
+# Rates near the best of small grids on the standard-library corpus (byte tokens).
 _TINY = Recipe(
-    width=96,
-    layers=3,
-    heads=4,
-    hidden=256,
-    batch_size=16,
-    sequence_length=64,
-    accumulation=1,
-    steps=1000,
-    eval_batches=32,
-    data="stdlib",
-    tokenizer="bytes",
+    width=96, layers=3, heads=4, hidden=256, batch_size=16, sequence_length=64, accumulation=1,
+    steps=1000, eval_batches=32, data="stdlib", tokenizer="bytes",
     about="0.36M parameters on bytes; about a minute on one core",
-    # Near the best of small grids on the standard-library corpus (byte tokens).
-    rates={
-        "muon": 6e-3,
-        "lion": 1e-3,
-        "signum": 1e-3,
-        "signsgd": 1e-3,
-        "normsgd": 0.3,
-        "adamw": 4e-3,
-        "sgd": 0.3,
-    },
-)
+    rates={"muon": 6e-3, "lion": 1e-3, "signum": 1e-3, "signsgd": 1e-3, "normsgd": 0.3,
+           "adamw": 4e-3, "sgd": 0.3},
+)  # fmt: skip
+_SMALL = replace(
+    _TINY, width=192, layers=4, heads=6, hidden=512, sequence_length=128,
+    about="1.8M parameters on bytes; about ten minutes on two cores",
+)  # fmt: skip
+# Published for Muon, Lion and normalized SGD; the other rates are guesses of the same order.
 _LLAMA_124M = Recipe(
-    width=768,
-    layers=12,
-    heads=12,
-    hidden=2048,
-    batch_size=256,
-    sequence_length=512,
-    accumulation=8,
-    steps=8000,
-    eval_batches=8,
-    data="fineweb",
-    tokenizer="gpt2",
+    width=768, layers=12, heads=12, hidden=2048, batch_size=256, sequence_length=512,
+    accumulation=8, steps=8000, eval_batches=8, data="fineweb", tokenizer="gpt2",
     about="the published 124M model: 1.05B tokens of FineWeb, for one or more GPUs",
-    # Published for Muon, Lion and normalized SGD; the others are guesses of the same order.
-    rates={
-        "muon": 1e-3,
-        "lion": 1e-3,
-        "signum": 1e-3,
-        "signsgd": 1e-3,
-        "normsgd": 1e-2,
-        "adamw": 1e-3,
-        "sgd": 1e-1,
-    },
-)
+    rates={"muon": 1e-3, "lion": 1e-3, "signum": 1e-3, "signsgd": 1e-3, "normsgd": 1e-2,
+           "adamw": 1e-3, "sgd": 1e-1},
+)  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
     "tiny-cpu": _TINY,
-    "small-cpu": replace(
-        _TINY,
-        width=192,
-        layers=4,
-        heads=6,
-        hidden=512,
-        sequence_length=128,
-        about="1.8M parameters on bytes; about ten minutes on two cores",
-    ),
+    "small-cpu": _SMALL,
     "llama-124m": _LLAMA_124M,
     "llama-210m": replace(
         _LLAMA_124M, layers=24, about="the published 210M model: twice the layers of llama-124m"
@@ -115,11 +79,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str) -> Recipe:
-    """Return a recipe by name.
-
-    Raises:
-        ValueError: the name is not known; the sentence lists those that are.
-    """
+    """Return a recipe by name."""
     if name not in RECIPES:
         raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]

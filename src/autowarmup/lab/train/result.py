@@ -29,7 +29,6 @@ def build_result(
     thin = trace.thinned(MOST_POINTS - 1)
     record = {
         "format": FORMAT,
-        "id": config.id,
         "status": "diverged" if stopped else "finished",
         "message": stopped,
         "config": config.to_dict(),

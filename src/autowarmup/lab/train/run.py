@@ -22,6 +22,7 @@ from autowarmup.lab.train.data import Corpus, load_corpus
 from autowarmup.lab.train.model import build_model, weights_sha256
 from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.lab.train.progress import progress_bar
+from autowarmup.lab.train.recipes import recipe
 from autowarmup.lab.train.rundir import claim_directory
 from autowarmup.lab.train.sharding import shard, whole
 from autowarmup.lab.train.state import payload, take_over
@@ -53,7 +54,7 @@ class Run:
         windows_at_once(config, accelerator.num_processes)  # refused before the corpus is made
         self.corpus = self._load_corpus()
         model = build_model(
-            config.size,
+            recipe(config.recipe),
             vocabulary=self.corpus.vocabulary,
             sequence_length=config.sequence_length,
             seed=config.seed,
@@ -118,11 +119,7 @@ class Run:
             )
 
     def start(self, *, resume: bool) -> None:
-        """Claim the directory and take over the latest checkpoint, if asked to.
-
-        Raises:
-            ValueError: the checkpoint cannot be read, or was made on another corpus.
-        """
+        """Claim the directory and take over the latest checkpoint, if asked to."""
         load, first = checkpoint.load_checkpoint, self.accelerator.is_main_process
         saved = None
         if resume:
@@ -134,11 +131,7 @@ class Run:
         self.trace = TraceFile(self.out / "trace.jsonl" if first else None, length=length)
 
     def save(self) -> None:
-        """Write a checkpoint of this moment.
-
-        Raises:
-            OSError: one sentence, e.g. for a full disk; earlier checkpoints are intact.
-        """
+        """Write a checkpoint of this moment."""
         values = payload(self)
 
         def write() -> None:

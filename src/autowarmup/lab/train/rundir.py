@@ -21,12 +21,7 @@ _FREE = ("checkpoint_every", "save_model", "parallel")
 
 
 def check_directory(out: Path, config: TrainConfig, *, resume: bool) -> dict[str, Any] | None:
-    """Return the result of this very run if it is already there, `None` if it is to be run.
-
-    Raises:
-        ValueError: not a directory of ours, another config, or an unfinished run that would be
-            overwritten because `resume` is off.
-    """
+    """Return the result of this very run if it is already there, `None` if it is to be run."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"out: expected a directory, got the file {out}")
     if not out.exists() or not any(out.iterdir()):

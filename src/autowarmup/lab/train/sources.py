@@ -63,11 +63,7 @@ class Source:
 
 
 def find_source(data: str) -> Source:
-    """Return the source that a config's `data` names.
-
-    Raises:
-        ValueError: nothing there, or nothing of a kind that can be read.
-    """
+    """Return the source that a config's `data` names."""
     if data == "fineweb":
         return Source(data, Path(), ())
     if data == "stdlib":

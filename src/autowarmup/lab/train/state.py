@@ -37,11 +37,7 @@ def payload(run: Run) -> dict[str, Any]:
 
 
 def take_over(run: Run, saved: dict[str, Any]) -> None:
-    """Set a run to what `payload` returned, in this or another number of processes.
-
-    Raises:
-        ValueError: the run was on another corpus.
-    """
+    """Set a run to what `payload` returned, in this or another number of processes."""
     if saved["corpus"] != run.corpus.facts():
         raise ValueError(
             f"resume: expected the corpus of the checkpoint ({saved['corpus']}), "

@@ -51,23 +51,15 @@ def tokens_of(
     limit: int | None,
     tell: Tell | None,
 ) -> Sides:
-    """Return the tokens of a source, from the cache or made with the tokenizer that `build` gives.
-
-    Raises:
-        ValueError: they cannot be written.
-    """
+    """Return the tokens of a source, from the cache or made with what `build` returns."""
     directory = _root() / _key(source, tokenizer, limit)
     held = _open(directory)
     if held is None:
-        _make(directory, source, build(), limit, tell)
+        tokens = build()
+        _make(directory, _encoded(source, tokens, limit, tell), tokens.size)
         held = _open(directory)
         assert held is not None, "a corpus that was just made can be opened"
     return held
-
-
-def mapped(path: Path, kind: np.dtype[Any], count: int) -> np.ndarray:
-    """Map a file of `count` numbers; an empty file cannot be mapped."""
-    return np.memmap(path, kind, "r", shape=(count,)) if count else np.empty(0, kind)
 
 
 def _root() -> Path:
@@ -82,7 +74,7 @@ def _root() -> Path:
 
 
 def _key(source: Source, tokenizer: str, limit: int | None) -> str:
-    parts: list[Any] = ["1", source.fingerprint(), tokenizer, limit]
+    parts: list[Any] = ["2", source.fingerprint(), tokenizer, limit]
     if Path(tokenizer).is_file():
         parts.append(hashlib.sha256(Path(tokenizer).read_bytes()).hexdigest())
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -92,28 +84,21 @@ def _key(source: Source, tokenizer: str, limit: int | None) -> str:
 def _open(directory: Path) -> Sides | None:
     """Map tokens made before; `None` where there are none or they are damaged."""
     try:
-        facts = json.loads((directory / "corpus.json").read_text())
-        kind = np.dtype(facts["dtype"])
-        paths = [directory / f"{side}.bin" for side in _SIDES]
-        counts = [facts[side] for side in _SIDES]
-        if [path.stat().st_size for path in paths] != [n * kind.itemsize for n in counts]:
-            return None
-        train, validation = (mapped(p, kind, n) for p, n in zip(paths, counts, strict=True))
-        return train, validation, int(facts["vocabulary"])
+        vocabulary = json.loads((directory / "corpus.json").read_text())["vocabulary"]
+        train, validation = (np.load(directory / f"{s}.npy", mmap_mode="r") for s in _SIDES)
     except (OSError, ValueError, KeyError):
         return None
+    return train, validation, vocabulary
 
 
-def _make(
-    directory: Path, source: Source, tokens: Tokens, limit: int | None, tell: Tell | None
-) -> None:
-    """Write the tokens of a source into `directory` at once or not at all."""
+def _make(directory: Path, sides: dict[str, np.ndarray], vocabulary: int) -> None:
+    """Write tokens into `directory` at once or not at all."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f"{directory.name}.tmp-", dir=directory.parent))
     try:
-        facts: dict[str, Any] = {"dtype": tokens.dtype.name, "vocabulary": tokens.size}
-        facts |= _write(aside, source, tokens, limit, tell)
-        (aside / "corpus.json").write_text(json.dumps(facts))
+        for side, tokens in sides.items():
+            np.save(aside / f"{side}.npy", tokens)
+        (aside / "corpus.json").write_text(json.dumps({"vocabulary": vocabulary}))
         if directory.exists() and _open(directory) is None:
             shutil.rmtree(directory)
         # Another process may have made the same corpus meanwhile; then theirs stays.
@@ -125,24 +110,23 @@ def _make(
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write(
-    directory: Path, source: Source, tokens: Tokens, limit: int | None, tell: Tell | None
-) -> dict[str, int]:
-    """Encode documents and append each to its side; return the tokens on each side."""
+def _encoded(
+    source: Source, tokens: Tokens, limit: int | None, tell: Tell | None
+) -> dict[str, np.ndarray]:
+    """Return the tokens of both sides; of a streamed source as many as the limit asks for."""
+    empty = np.empty(0, tokens.dtype)
+    parts: dict[str, list[np.ndarray]] = {side: [empty] for side in _SIDES}
     counts = {"train": 0, "validation": 0}
     documents = source.documents()
-    with contextlib.ExitStack() as stack:
-        files = {s: stack.enter_context((directory / f"{s}.bin").open("wb")) for s in _SIDES}
-        while some := list(itertools.islice(documents, ENCODED_AT_ONCE)):
-            encoded = tokens.encode([text for _, text in some])
-            for (name, _), numbers in zip(some, encoded, strict=True):
-                side = "validation" if is_validation(name) else "train"
-                if side == "validation" and limit and counts[side] > _STREAM_VALIDATION:
-                    continue
-                files[side].write(numbers.tobytes())
+    while some := list(itertools.islice(documents, ENCODED_AT_ONCE)):
+        encoded = tokens.encode([text for _, text in some])
+        for (name, _), numbers in zip(some, encoded, strict=True):
+            side = "validation" if is_validation(name) else "train"
+            if side == "train" or limit is None or counts[side] <= _STREAM_VALIDATION:
+                parts[side].append(numbers)
                 counts[side] += len(numbers)
-            if tell is not None:
-                tell(counts["train"])
-            if limit is not None and counts["train"] >= limit:
-                break
-    return counts
+        if tell is not None:
+            tell(counts["train"])
+        if limit is not None and counts["train"] >= limit:
+            break
+    return {side: np.concatenate(parts[side]) for side in _SIDES}

@@ -95,11 +95,7 @@ def train_bpe(texts: Iterable[str], size: int) -> LearnedTokens:
 
 
 def load_tokens(name: str) -> Tokens:
-    """Return "bytes", a tokenizers JSON file, or a tokenizer of the Hugging Face Hub.
-
-    Raises:
-        ValueError: no such tokenizer, or the Hub could not be reached.
-    """
+    """Return "bytes", a tokenizers JSON file, or a tokenizer of the Hugging Face Hub."""
     if name == "bytes":
         return ByteTokens()
     from tokenizers import Tokenizer

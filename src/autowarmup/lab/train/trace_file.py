@@ -15,9 +15,6 @@ class TraceFile:
     Args:
         path: the file; `None` keeps nothing, for all processes but the first.
         length: bytes to keep of the file that is there.
-
-    Raises:
-        ValueError: the file is shorter than that.
     """
 
     def __init__(self, path: Path | None, *, length: int = 0) -> None:
@@ -57,11 +54,7 @@ class TraceFile:
         self._write(line)
 
     def flush(self) -> None:
-        """Write what is waiting and wait for the disk.
-
-        Raises:
-            OSError: with one sentence, e.g. for a full disk.
-        """
+        """Write what is waiting and wait for the disk."""
         self._write(b"", durable=True)
 
     def _write(self, line: bytes, *, durable: bool = False) -> None:

@@ -1,9 +1,4 @@
-"""Gradient estimates in place of gradients: momentum (A.5) and noise (A.6).
-
-What is not provable from the assumptions, and not claimed: convergence to f* at a fixed batch size;
-anything about a rate that is computed from the loss of the very batch that makes the step; the
-Gaussian weight of the practical scheduler, whose width has a unit that the rule ignores.
-"""
+"""Gradient estimates in place of gradients: momentum (A.5) and noise (A.6)."""
 
 from __future__ import annotations
 
@@ -16,9 +11,8 @@ from autowarmup.lab.theory.law import Floats, Law, Numbers
 def momentum_share(beta: float) -> float:
     """A.5: the share c = (1 - beta) / (2 + 4 beta) of the rate gap / (D K(gap)) that is certified.
 
-    Example:
-        >>> momentum_share(0.0), round(momentum_share(0.9), 4)
-        (0.5, 0.0179)
+    >>> momentum_share(0.0), round(momentum_share(0.9), 4)
+    (0.5, 0.0179)
     """
     return (1 - beta) / (2 + 4 * beta)
 

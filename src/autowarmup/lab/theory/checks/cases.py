@@ -20,10 +20,8 @@ class Rate:
 
     words: str  # of its rows; {} stands for "step" or "count"
     rule: Rule  # the rate
-    # gaps before the steps -> bound of the gaps after them; None: nothing is stated
-    step: Callable[[Floats], Floats] | None = None
-    # bound of the steps until the gap is at eps; None: nothing is stated
-    count: Floats | None = None
+    step: Callable[[Floats], Floats] | None = None  # gaps before steps -> bound of those after
+    count: Floats | None = None  # bound of the steps until the gap is at eps
     method: Method | None = None  # how a step is made
 
 
@@ -71,11 +69,8 @@ class Case:
         if rate.count is not None:
             count = history.count(eps).astype(float)
             # Where the run ended first with a bound above its length it says nothing.
-            short = count < 0
-            measured, silent = (
-                np.where(short, float(steps + 1), count),
-                short & (rate.count > steps),
-            )
+            measured = np.where(count < 0, float(steps + 1), count)
+            silent = (count < 0) & (rate.count > steps)
             yield self.row(rate.words.format("count"), measured, rate.count, silent=silent)
         return history
 

@@ -1,0 +1,59 @@
+"""`autowarmup bench`: the benchmark of warm-up rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from autowarmup.lab.verbs.typed import command
+
+
+def bench(
+    out: Path,
+    set: str = "core",
+    draw: bool = False,
+    workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str = "local",
+    cpus_per_run: int = 1,
+    gpus_per_run: float = 0.0,
+    memory_per_run: int = 0,
+    retries: int = 2,
+) -> int:
+    """Train a set of runs with different warm-ups and draw OUT/report.html and OUT/summary.json.
+
+    Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
+
+    Args:
+        out: directory of the benchmark.
+        set: demo (about ten minutes on 2 cores), core (three hours), extended, robustness, or smoke
+            (seconds).
+        draw: only draw again what OUT holds.
+        workers: processes that train side by side; by default one per core, or what the Ray cluster
+            has room for.
+        engine: local, or ray for a Ray cluster (the options below are for ray alone).
+        address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
+        cpus_per_run: CPU cores, and threads, of each process.
+        gpus_per_run: GPUs of each process; a fraction shares one.
+        memory_per_run: bytes of memory set aside for each process; 0 leaves that out.
+        retries: how often a run whose process or node died is tried again.
+    """
+    from autowarmup.lab.bench.job import run_set, write_report
+    from autowarmup.lab.bench.ray_pool import RayOptions
+    from autowarmup.lab.bench.terminal import print_summary
+
+    wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
+    if engine == "local" and wanted != RayOptions():
+        raise ValueError("expected --engine ray with the options of Ray, got --engine local")
+    missing = interrupted = False
+    if not draw:
+        ray = wanted if engine == "ray" else None
+        outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
+        print(outcome.sentence)
+        missing, interrupted = bool(outcome.missing), outcome.interrupted
+    if draw or any((out / "runs").glob("*.jsonl")):
+        print_summary(write_report(out))
+        print(f"Open {out / 'report.html'} in a browser.")
+    elif set == "robustness":
+        print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
+    return 130 if interrupted else int(missing)

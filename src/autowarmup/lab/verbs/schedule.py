@@ -1,0 +1,175 @@
+"""`autowarmup schedule`: what a rule would do, without training."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+
+from autowarmup.history import Trace
+from autowarmup.lab.train.recipes import Recipe
+from autowarmup.lab.train.recipes import recipe as recipe_of
+from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
+from autowarmup.rules import DEFAULT_RULE, GapLaw, Rule, Run, Status, Untuned, begin, rule_of, step
+from autowarmup.rules.gap_law.law import SmoothnessLaw
+from autowarmup.rules.state import WarmupState
+
+ROWS = 16
+
+
+def schedule(
+    rule: str = DEFAULT_RULE,
+    recipe: str = "tiny-cpu",
+    optimizer: str = "muon",
+    lr: Annotated[float | None, FROM_RECIPE] = None,
+    steps: Annotated[int | None, filled_by("the recipe's, or as many as there are losses")] = None,
+    decay: str = "cosine",
+    losses: Annotated[Path | None, filled_by("a typical curve")] = None,
+    loss0: float = 5.5,
+    lower_bound: float = 0.0,
+    json: bool = False,
+    figure: Path | None = None,
+) -> int:
+    """Show the rates that a warm-up rule would give, without training.
+
+    A rule that follows the loss is walked along a typical loss curve, or along those of a file.
+
+    Args:
+        rule: as in `autowarmup train`: watched, "linear 5%", "flat(div=50)", ...
+        recipe: tiny-cpu, small-cpu, llama-124m or llama-210m.
+        optimizer: as in `autowarmup train`; some rules ask for its norm or its averages.
+        lr: peak learning rate.
+        steps: updates in the run.
+        decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
+        losses: a file with a loss per update: trace.jsonl of a run, or text with a number a line.
+        loss0: first loss of the typical curve.
+        lower_bound: a number that the loss cannot go below.
+        json: print one JSON object for machines.
+        figure: also draw the rates into this .svg or .png file.
+    """
+    size, chosen = recipe_of(recipe), rule_of(rule)
+    if optimizer not in size.rates:
+        raise ValueError(f"optimizer: expected one of {', '.join(size.rates)}, got {optimizer!r}")
+    lr = size.rates[optimizer] if lr is None else lr
+    if not 0 < lr < float("inf"):
+        raise ValueError(f"expected lr > 0, got {lr}")
+    read = None if losses is None else read_losses(losses)
+    if steps is None:
+        steps = size.steps if read is None else len(read)
+    facts = optimizer_facts(chosen, size, optimizer)
+    run = Run(steps, decay=decay, lower_bound=lower_bound, **facts)
+    walked = read or typical_losses(steps, loss0, lower_bound)
+    states = walk(chosen, run, walked)
+    origin = "a typical loss curve" if losses is None else str(losses)
+    rates = [lr * state.factor for state in states[:-1]]
+    values = {
+        "rule": chosen.name, "lr": lr, "steps": steps, "decay": decay,
+        "losses": origin if chosen.reads_loss else None,
+        "warmup_end_step": states[-1].end, "warmup_ended_by": states[-1].ended_by,
+        "kappa": run.kappa, **law_of(states[-1], lr),
+    }  # fmt: skip
+    if json:
+        print(json_format.dumps({**values, "rates": rates}))
+    else:
+        _print(values, chosen, rates, walked)
+        lowered = sum(state.status is Status.LOWERED for state in states)
+        if lowered:
+            print(f"\nThe loss stalls on the way: the rate is lowered at {lowered} looks.")
+    if figure is not None:
+        from autowarmup.lab.report.schedule_figure import draw_schedule
+
+        followed = walked[:steps] if chosen.reads_loss else None
+        draw_schedule(rates, followed, title=chosen.name, end=states[-1].end, path=figure)
+    return 0
+
+
+def typical_losses(steps: int, loss0: float, lower_bound: float) -> list[float]:
+    """Return a power law of the time that ends at a third of the first gap.
+
+    Example:
+        >>> [round(loss, 2) for loss in typical_losses(5, 6.0, 0.0)]
+        [6.0, 2.8, 2.37, 2.15, 2.0]
+    """
+    if not loss0 > lower_bound:
+        raise ValueError(
+            f"lower_bound must lie below loss0: expected less than {loss0:g}, got {lower_bound:g}"
+        )
+    gap0 = loss0 - lower_bound
+    return [lower_bound + gap0 * (1 + 100 * k / steps) ** -0.25 for k in range(steps)]
+
+
+def read_losses(path: Path) -> list[float]:
+    """Return the losses of a trace, or of a text with a number a line."""
+    if path.suffix == ".jsonl":
+        return Trace.read(path).column("loss")
+    try:
+        return [float(word) for word in path.read_text().split()]
+    except ValueError as error:
+        raise ValueError(f"losses: expected a number a line in {path}: {error}") from None
+
+
+def walk(rule: Rule[Any], run: Run, losses: list[float]) -> list[WarmupState]:
+    """Return the state of a rule before each update of a run, and after the last."""
+    if len(losses) < run.total_steps:
+        raise ValueError(f"losses: expected {run.total_steps}, one per update, got {len(losses)}")
+    states = [begin(rule, run)]
+    for loss in losses[: run.total_steps]:
+        states.append(step(states[-1], loss))
+    return states
+
+
+def law_of(state: WarmupState, lr: float) -> dict[str, float]:
+    """Return the constants of the law of the gap in the paper's letters, nothing without a law."""
+    rule, memory = state.rule, state.memory
+    if not isinstance(rule, GapLaw) or memory.gap_peak is None or rule.first_div(state.run) == 1.0:
+        return {}
+    div, gap0, gap_peak = rule.first_div(state.run), memory.gap0, memory.gap_peak
+    law = SmoothnessLaw.from_peak(lr, div, gap0, gap_peak)
+    return {"div": div, "gap0": gap0, "gap_peak": gap_peak, "r": gap_peak / gap0,
+            "K0": law.K0, "K1": law.K1, "K2": law.K_rho}  # fmt: skip
+
+
+def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, float]:
+    """Return what some rules ask of the optimizer, from a model without storage."""
+    if not rule.needs_kappa and not isinstance(rule, Untuned):
+        return {}
+    import torch
+
+    from autowarmup.lab.train.model import build_model
+    from autowarmup.lab.train.optimizers import build_optimizer
+    from autowarmup.optimizer_class import kappa_of, slowest_beta
+
+    vocabulary = 256 if size.tokenizer == "bytes" else 50257
+    with torch.device("meta"):
+        model = build_model(size, vocabulary=vocabulary, sequence_length=8, seed=0)
+    built = [build_optimizer(optimizer, model, lr=1.0, weight_decay=0.0)]
+    return {"kappa": kappa_of(built)} if rule.needs_kappa else {"beta": slowest_beta(built)}
+
+
+def _print(
+    values: dict[str, Any], rule: Rule[Any], rates: list[float], losses: list[float]
+) -> None:
+    console = Console(highlight=False)
+    steps, end = values["steps"], values["warmup_end_step"]
+    console.print(f"[bold]{rule.name}[/bold]: {rule.about.rstrip('.')}.")
+    console.print(f"{steps} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
+    follows = f"It follows the loss, here along {values['losses']}; other losses move it."
+    console.print(follows if rule.reads_loss else "It does not follow the loss.", soft_wrap=True)
+    if end is not None:
+        console.print(f"Warm-up ends at update {end} ({values['warmup_ended_by']}).")
+    if "r" in values:
+        law = SmoothnessLaw(values["K0"], values["K1"], values["K2"])
+        console.print(
+            f"The law peaks where the gap has fallen from {values['gap0']:g} to "
+            f"{values['gap_peak']:.4g} (r = {values['r']:.4f}).\n"
+            f"K0 = {law.K0:.6g}   K1 = {law.K1:.6g}   K2 = {law.K_rho:.6g}\n{law.k1_sentence()}"
+        )
+    console.print("\n[bold]  update     loss  rate[/bold]")
+    shown = {round(k * (steps - 1) / ROWS) for k in range(ROWS + 1)} | {end or 0}
+    for k in sorted(shown - {steps}):
+        bar = "█" * max(1, round(36 * rates[k] / values["lr"]))
+        mark = "  [bold]warm-up ends[/bold]" if k == end else ""
+        loss = f"{losses[k]:9.4g}" if rule.reads_loss else "        -"
+        console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")
