@@ -15,6 +15,8 @@ from autowarmup.agreement.exchange import Exchange
 from autowarmup.agreement.group import Group, check_process_group, find_group
 from autowarmup.agreement.reduction import Reduction, reduced, reduction_of
 
+_record: Any = tuple.__new__  # makes a NamedTuple in half the time of its class, at every step
+
 
 class AgreedLoss(NamedTuple):
     """What all processes know of an update.
@@ -99,9 +101,9 @@ class Agreement:
         if plain and type(weight) is float and weight == 1.0:
             # One CPU and one batch an update: most loops, at every step.
             if type(loss) is float:
-                return AgreedLoss(loss)
+                return _record(AgreedLoss, (loss, False))
             if isinstance(loss, Tensor) and loss.is_cpu:
-                return AgreedLoss(check_scalar(loss, "loss").item())
+                return _record(AgreedLoss, (check_scalar(loss, "loss").item(), False))
         if loss is not None:
             buffer.add(loss, weight)
         self.pending.append(self._sent(needed, overflow))

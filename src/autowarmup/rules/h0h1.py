@@ -38,8 +38,10 @@ class H0H1(Rule[FirstGap]):
     smoothing: float = 0.9
 
     def __post_init__(self) -> None:
-        expect(finite("div", self.div) >= 1, "div >= 1", self.div)
-        expect(0 <= finite("smoothing", self.smoothing) < 1, "0 <= smoothing < 1", self.smoothing)
+        for name in ("div", "smoothing"):  # values become plain JSON here
+            object.__setattr__(self, name, finite(name, getattr(self, name)))
+        expect(self.div >= 1, "div >= 1", self.div)
+        expect(0 <= self.smoothing < 1, "0 <= smoothing < 1", self.smoothing)
 
     @property
     def gap_smoothing(self) -> float:

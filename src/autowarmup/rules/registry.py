@@ -124,10 +124,12 @@ def _expected(got: object) -> str:
         f"got {got!r}"
     )
     try:
-        number = float(got)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        number = float(str(got).lower().removeprefix("linear"))
+    except ValueError:
         return text
-    hint = f"'linear {100 * number:g}%'" if 0 < number < 1 else f"'linear {number:g} steps'"
-    return f"{text}; a bare number reads like a rate: write {hint} for a length of warm-up" + (
-        f", or GapLaw(end={number:g}) for the law of the gap" if 0 < number < 1 else ""
-    )
+    share = 0 < number < 1
+    hint = f"'linear {100 * number:g}%'" if share else "'linear 5%' or 'linear 500 steps'"
+    if number >= 1 and number.is_integer():
+        hint = f"'linear {int(number)} steps'"
+    text += f"; a bare number reads like a rate: write {hint} for a length of warm-up"
+    return text + (f", or GapLaw(end={number:g}) for the law of the gap" if share else "")

@@ -21,6 +21,9 @@ from autowarmup.rules.status import Status
 
 PHASES = ("warmup", "decay", "done")
 
+# What every step needs: looking a member up in its class takes as long as a call.
+_NON_FINITE, _WARMING, _DECAYING = Status.NON_FINITE, Status.WARMING, Status.DECAYING
+
 
 class WarmupState(NamedTuple):
     """Where a rule stands between two updates.
@@ -149,7 +152,7 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
         tracker, event = observe(
             tracker, loss, lower_bound=run.lower_bound, smoothing=rule.gap_smoothing
         )
-        if event is Status.NON_FINITE:
+        if event is _NON_FINITE:
             non_finite, loss = non_finite + 1, None
         else:
             gap = tracker.last
@@ -171,14 +174,14 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
             memory, record(Update, (run, taken, share, loss, gap, tracker.gap, event))
         )
         factor = share * _decayed(run, after, 0) if rule.decays_throughout else share
-        status = said or event or Status.WARMING
+        status = said or event or _WARMING
         if ended:
             phase, end, ended_by = "decay", after, ended
             status = said or Status.ENDED
     else:
         assert end is not None, "the decay begins where warm-up ended"
         factor = share * _decayed(run, after, end)
-        status = event or Status.DECAYING
+        status = event or _DECAYING
     return record(WarmupState, (rule, run, after, factor, phase, status, tracker, memory, share,
                                 end, ended_by, non_finite, spikes, below_bound))  # fmt: skip
 

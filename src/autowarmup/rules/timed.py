@@ -191,8 +191,10 @@ class Doubling(Timed):
     div: float = 100.0
 
     def __post_init__(self) -> None:
-        expect(0 <= finite("share", self.share) <= 1, "0 <= share <= 1", self.share)
-        expect(finite("div", self.div) >= 1, "div >= 1", self.div)
+        for name in ("share", "div"):  # values become plain JSON here
+            object.__setattr__(self, name, finite(name, getattr(self, name)))
+        expect(0 <= self.share <= 1, "0 <= share <= 1", self.share)
+        expect(self.div >= 1, "div >= 1", self.div)
 
     def ramp(self, run: Run) -> Ramp:
         """Return the ramp, within the run."""

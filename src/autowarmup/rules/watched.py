@@ -107,7 +107,7 @@ class Watched(Rule[Watch]):
         after, status = step + 1, None
         if gap is not None:
             total, seen = total + gap, seen + 1
-        if seen and after * self.looks // window > step * self.looks // window:
+        if seen and after * self.looks % window < self.looks:  # one more of the looks is over
             means, total, seen = (*means, total / seen), 0.0, 0
             missing = self.least - fall(means, self.apart)
             holding = missing > 0.0
@@ -123,7 +123,7 @@ class Watched(Rule[Watch]):
         memory = record(Watch, (window, total, seen, means, holding))
         if after >= window:
             return Move(memory, level, "length")
-        return Move(memory, level, "", status)
+        return record(Move, (memory, level, "", status))
 
     def restore(self, values: Any) -> Watch:
         """Return the memory from its JSON values."""

@@ -20,8 +20,10 @@ def h0h1(rule: H0H1, run: Run, dtype: Any) -> TracedRule:
         return jnp.asarray(jnp.nan, dtype), 1.0 / (1.0 + over), False
 
     def advance(carry: Array, update: TracedUpdate) -> TracedMove:
-        gap0 = jnp.where(jnp.isnan(carry), update.smoothed, carry)
+        # Under jit nobody refuses a first loss on the bound: its gap of 0 is not taken as the first.
+        fresh = jnp.isnan(carry) & (update.smoothed > 0.0)
+        gap0 = jnp.where(fresh, update.smoothed, carry)
         share = 1.0 / (1.0 + over * jnp.minimum(1.0, update.smoothed / gap0))
-        return TracedMove(gap0, jnp.where(jnp.isnan(update.smoothed), update.share, share))
+        return TracedMove(gap0, jnp.where(jnp.isnan(gap0), update.share, share))
 
     return TracedRule(start, advance, rule.smoothing, decays_throughout=True)
