@@ -119,7 +119,7 @@ def test_every_source_of_f_star_is_a_sentence() -> None:
     [
         ({"name": "mlp"}, "object: expected one of deep-linear, .*digits-vit, got 'mlp'"),
         ({"steps": 0}, "steps: expected at least 1, got 0"),
-        ({"every": 0}, "every: expected a whole number of at least 1, got 0"),
+        ({"every": 0}, "every: expected a whole number of updates of at least 1, got 0"),
     ],
 )
 def test_mistakes_are_one_sentence(choices, sentence: str) -> None:
