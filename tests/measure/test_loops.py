@@ -258,7 +258,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            ({"every": 2.5}, "every: expected a whole number of at least 1, got 2.5"),
+            ({"every": 2.5}, "every: expected a whole number of updates of at least 1, got 2.5"),
             ({"every": "3"}, "every: expected a whole number .* got '3'"),
             ({"lower_bound": None}, "lower_bound: expected a finite loss, got None"),
         ],

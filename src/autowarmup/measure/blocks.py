@@ -73,9 +73,7 @@ class CountedParameters:
 class NormSum:
     """Adds up a norm over blocks that come one at a time, in any order, holding few of them.
 
-    Args:
-        counted: which positions count (others are ignored), and in which norm.
-        side: "norm" or "dual".
+    Blocks of positions that do not count are ignored.
     """
 
     def __init__(self, counted: CountedParameters, side: Side) -> None:

@@ -25,7 +25,7 @@ _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def block_length(residuals: Floats) -> int:
-    """Return the number of consecutive points that are drawn together.
+    """Return the number of consecutive points that are drawn together, for residuals in time order.
 
     At least ceil(n^(1/3)), and for residuals that are alike from point to point
     1.5 x 1.1447 (4 a^2 n / (1 - a^2)^2)^(1/3) with a their lag-one autocorrelation, corrected for
@@ -65,10 +65,9 @@ def t_quantile(freedom: float) -> float:
 
 
 def stretch(points: int, length: int) -> float:
-    """Return t / 1.96 for (number of blocks - 2) degrees of freedom, >= 1.
+    """Return t / 1.96 for (number of blocks - 2) degrees of freedom.
 
-    Percentiles of a few blocks lie too close together, as a standard deviation from a few values
-    is too small; the t factor makes up for it.
+    Percentiles of a few blocks lie too close together; the t factor makes up for it.
     """
     return t_quantile(points / length - 2) / _Z
 

@@ -37,17 +37,16 @@ class CurvatureFit:
         lower_bound: of the loss.
         window: the stretch of the run that was fitted.
         steps, gaps, values: the points inside the window, shape (n,) each.
-        fits: non-negative with the given rho, free with it, non-negative with a searched rho, free
-            with a searched rho; without "K_rho" among the terms only the first two.
+        fits: non-negative and free with the given rho, then both with a searched one (not without
+            "K_rho" among the terms).
         slope: d ln K / d ln gap.
         verdict: what K does as the gap falls: "rises", "falls", "level" or "not determined".
         sentence: the verdict for people, with its numbers.
         dropped: measured points of the whole trace that were left out, by reason.
         block: number of consecutive points that the bootstrap drew together.
         samples: number of bootstrap samples.
-        pairings: for every pairing that the quantity allows K0, K1, K_rho, r_squared of the
-            non-negative fit (with rho = 2 where it is only searched), p and points, over the same
-            steps: how much the answer depends on the choice.
+        pairings: how much the answer depends on the choice of the gap: for every pairing that the
+            quantity allows the non-negative fit (rho = 2 where it is only searched) and p.
     """
 
     quantity: str
@@ -74,13 +73,11 @@ class CurvatureFit:
     @property
     def method(self) -> str:
         """One sentence: how the intervals came about and what was left out."""
-        text = (
+        left_out = f"; left out of the measured points: {dropped_words(self.dropped)}"
+        return (
             f"Intervals: 95 %, block bootstrap with {self.samples} samples of blocks of "
-            f"{self.block} consecutive points"
+            f"{self.block} consecutive points{left_out if self.dropped else ''}."
         )
-        if self.dropped:
-            text += f"; left out of the measured points: {dropped_words(self.dropped)}"
-        return text + "."
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the points as plain JSON values."""
@@ -103,15 +100,10 @@ def fit_curvature(
 ) -> CurvatureFit:
     """Fit the law to a measured curvature along a run.
 
-    What the 95 % intervals really cover was measured on simulated runs (12 to 500 points, a gap
-    from 8 to 2.1 with 5 % noise, K = law(gap) times heavy-tailed noise of 40 % with memory 0, 0.5
-    and 0.8 from point to point; 300 to 500 runs each): the slope 91 to 99 %, K0, K1 and K_rho
-    (rho = 2) 88 to 99 %, K0 and K1 of the law without K_rho 85 to 99 %; 93 to 99 % without memory.
-    The least is at 12 points with memory 0.8. Where K had nothing to do with the gap, 0 to 9 % of
-    the runs were said to rise or fall.
-    Two things the intervals do not hold: noise of the batch in the gap itself (5, 10, 20 % of the
-    gap pull a slope of 1 to 0.98, 0.93, 0.79), and a drift of K with time that is not the gap's.
-    An interval of a searched rho is mostly the whole range: such runs do not determine it.
+    What the 95 % intervals cover was measured on simulated runs: 85 to 99 %, see docs/curvature.md.
+    Two things they do not hold: noise of the batch in the gap itself (5, 10, 20 % of the gap pull
+    a slope of 1 to 0.98, 0.93, 0.79), and a drift of K with time that is not the gap's. An interval
+    of a searched rho is mostly the whole range: such runs do not determine it.
 
     Args:
         trace: a run with measured points; those without `quantity` are passed over.

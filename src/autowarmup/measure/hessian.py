@@ -5,9 +5,6 @@ product H v is the gradient of <grad f, v>, about twice the work of a gradient; 
 ends of the spectrum in a few dozen of them, from below: a Ritz value never lies outside.
 
 Example:
-    f = (3 x^2 - 5 y^2) / 2 has the eigenvalues 3 and -5:
-
-    >>> import torch
     >>> w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
     >>> found = hessian_extremes(lambda: (3 * w[0] ** 2 - 5 * w[1] ** 2) / 2, [w])
     >>> round(found.largest, 4), round(found.smallest, 4), round(found.norm, 4)

@@ -63,13 +63,8 @@ def lanczos(
 ) -> Extremes:
     """Run the process until the end with the larger magnitude is known, or `most` products.
 
-    Args:
-        add_product: the operator.
-        start: the start vector, any length but zero; it is overwritten.
-        tol: relative tolerance on the residual. The error of the eigenvalue itself is of the
-            order of its square over the distance to the next eigenvalue, so usually far less.
-        most: most products.
-        reorthogonalize: keep all vectors and hold them orthogonal (twice Gram-Schmidt).
+    `start`, of any length but zero, is overwritten. `tol` is relative, on the residual; the error
+    of the eigenvalue itself is of the order of its square over the distance to the next one.
 
     Raises:
         ValueError: a product that is not finite.

@@ -80,15 +80,11 @@ def fit_law(
     counts: Floats,
     factor: float,
 ) -> LawFit:
-    """Return the fit of one law, with intervals from bootstrap samples.
+    """Return the fit of one law to gaps > 0 and curvatures of shape (n,).
 
     Args:
-        gaps: shape (n,), > 0.
-        values: shape (n,), the curvature.
-        terms: which of K0, K1, K_rho are fitted.
         rho: the exponent, or `None` to search it.
-        constraint: "non_negative" or "free".
-        counts: shape (B, n), how often each sample holds each point; B = 0 for no intervals.
+        counts: shape (B, n), how often each bootstrap sample holds each point; B = 0 for none.
         factor: by how much percentiles are stretched, see `bootstrap.stretch`.
     """
     regression = Regression(gaps, values, terms)
@@ -113,7 +109,7 @@ def fit_law(
         rho_searched=rho is None,
         r_squared=r_squared(values, fitted),
         share_above=float(np.mean(values > fitted + rounding)),
-        interval=_intervals(best, copies, terms, constraint, factor)
+        interval=_intervals(best, copies, terms, positive, factor)
         | (_rho_interval(best, copies, factor) if rho is None else {}),
         points=len(gaps),
     )
@@ -138,20 +134,16 @@ def r_squared(values: Floats, fitted: Floats) -> float:
 
 
 def _intervals(
-    best: Solutions,
-    copies: Solutions,
-    terms: tuple[str, ...],
-    constraint: str,
-    factor: float,
+    best: Solutions, copies: Solutions, terms: tuple[str, ...], positive: bool, factor: float
 ) -> dict[str, tuple[float, float]]:
     """Return the interval of every coefficient that was fitted."""
-    least = 0.0 if constraint == NON_NEGATIVE else -math.inf
-    spans = {}
-    for term in terms:
-        place = TERMS.index(term)
-        estimate = float(best.coefficients[0, place])
-        spans[term] = interval(estimate, copies.coefficients[:, place], factor, least)
-    return spans
+    columns = zip(TERMS, best.coefficients[0].tolist(), copies.coefficients.T, strict=True)
+    least = 0.0 if positive else -math.inf
+    return {
+        term: interval(estimate, samples, factor, least)
+        for term, estimate, samples in columns
+        if term in terms
+    }
 
 
 def _rho_interval(

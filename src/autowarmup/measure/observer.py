@@ -89,7 +89,9 @@ class CurvatureObserver:
         hessian: bool = False,
     ) -> None:
         if not isinstance(every, int) or every < 1:
-            raise ValueError(f"every: expected a whole number of at least 1, got {every!r}")
+            raise ValueError(
+                f"every: expected a whole number of updates of at least 1, got {every!r}"
+            )
         if not isinstance(lower_bound, int | float) or not math.isfinite(lower_bound):
             raise ValueError(f"lower_bound: expected a finite loss, got {lower_bound!r}")
         self.model, self.closure = model, loss_closure
@@ -223,11 +225,7 @@ class CurvatureObserver:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything a resumed run needs: plain values, and tensors of a waiting probe.
-
-        The tensors (`weights`, `gradients`) are there only with `next_batch`, between a probe and
-        the batch after it.
-        """
+        """Return what a resumed run needs; tensors only while a probe waits for the next batch."""
         return {
             "step": self.step,
             "points": [point.to_dict() for point in self.trace],

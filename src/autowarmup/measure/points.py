@@ -30,21 +30,13 @@ FEWEST_TO_FIT = 4
 
 @dataclass(frozen=True)
 class UsablePoints:
-    """Usable points in time order.
-
-    Attributes:
-        steps: shape (n,), ascending.
-        gaps: shape (n,), > 0, in units of the loss.
-        values: shape (n,), finite (K_dir may be negative).
-        pairing: the gap that was really used: "before", "after" or "max".
-        dropped: how many measured points were left out for which reason (reasons that occur only).
-    """
+    """Usable points in time order; arrays of shape (n,)."""
 
     steps: NDArray[np.int64]
-    gaps: Floats
-    values: Floats
-    pairing: str
-    dropped: dict[str, int]
+    gaps: Floats  # > 0, in units of the loss
+    values: Floats  # finite; K_dir may be negative
+    pairing: str  # the one that was really used
+    dropped: dict[str, int]  # how many measured points were left out, by reason
 
 
 def pairings_of(quantity: str) -> tuple[str, ...]:
@@ -57,13 +49,6 @@ def usable_points(trace: Trace, quantity: str, lower_bound: float, pairing: str)
 
     Left out and counted: a loss or a value that is not finite, and a gap <= 0 (a batch loss below
     the lower bound). Where the loss after a step was not recorded, the loss before it is taken.
-
-    Args:
-        trace: points in any order; a stable sort by step makes it time order.
-        quantity: "K", "K_dir", "K_next", "K_noise" or "H".
-        lower_bound: of the loss, finite.
-        pairing: "before" the step, "after" it or "max" (the larger gap); without effect for H,
-            K_next and K_noise.
 
     Raises:
         ValueError: an unknown name, or a lower bound that is not finite.
@@ -106,13 +91,6 @@ def paired_loss(point: Point, quantity: str, pairing: str) -> float:
     """Return the loss that a value is paired with; subtract the lower bound for the gap.
 
     H, K_next and K_noise take the loss at their own point, whatever the pairing.
-
-    Example:
-        >>> point = Point(3, 5.0, loss_after=4.5, K=8.0)
-        >>> [paired_loss(point, "K", pairing) for pairing in PAIRINGS]
-        [5.0, 4.5, 5.0]
-        >>> paired_loss(point, "H", "after")
-        5.0
     """
     after = point.loss if point.loss_after is None else point.loss_after
     if pairing == "before" or quantity in _FIXED:

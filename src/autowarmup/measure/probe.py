@@ -1,4 +1,4 @@
-"""What one step shows: each quantity a function, and the readable reference of the measurement.
+"""What one step shows, and the readable reference of how it is measured.
 
 A step moves x to x + d. Both losses and both gradients are taken on the SAME batch, before and
 after. ||.|| is the primal norm of the optimizer, ||.||_* its dual (arXiv 2602.05813, assumption and
@@ -26,18 +26,6 @@ def K_secant(difference_dual: float, step_norm: float) -> float:
     return _ratio(difference_dual, step_norm)
 
 
-def K_directional(loss: float, loss_after: float, slope: float, step_norm: float) -> float:
-    """Return 2 (f(x + d) - f(x) - <g, d>) / ||d||^2, the number that the descent lemma uses.
-
-    Example:
-        f = x^2 / 2 from 2 to 1 has curvature 1 all along:
-
-        >>> K_directional(loss=2.0, loss_after=0.5, slope=-2.0, step_norm=1.0)
-        1.0
-    """
-    return _ratio(2.0 * (loss_after - loss - slope), step_norm**2)
-
-
 def K_next_batch(loss_before: float, loss: float, slope_after: float, step_norm: float) -> float:
     """Return 2 (<g'(x), d> - (f'(x) - f'(x - d))) / ||d||^2 on a batch f' drawn after the step.
 
@@ -48,29 +36,27 @@ def K_next_batch(loss_before: float, loss: float, slope_after: float, step_norm:
     return _ratio(2.0 * (slope_after - (loss - loss_before)), step_norm**2)
 
 
-def trust_ratio(loss: float, loss_after: float, slope: float) -> float:
-    """Return the actual decrease over the first-order one, (f(x) - f(x + d)) / -<g, d>.
-
-    1 for a tiny step, 1/2 for the best step on a parabola, below 0 where the loss rose.
-    """
-    return _ratio(loss - loss_after, -slope)
-
-
-def alignment(slope: float, grad_dual: float, step_norm: float) -> float:
-    """Return -<g, d> / (||g||_* ||d||): 1 for the steepest step of this length, -1 straight uphill.
-
-    All three are taken over the parameters that count.
-    """
-    return _ratio(-slope, grad_dual * step_norm)
-
-
 def _ratio(above: float, below: float) -> float:
     return above / below if below != 0.0 else math.nan
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one step shows; the names are those of `Point`, and `slope` is <g, d>."""
+    """What one step shows; the names are those of `Point`.
+
+    Attributes:
+        loss: f(x).
+        loss_after: f(x + d), same batch.
+        slope: <g, d>, negative for a step downhill.
+        step_norm: ||d||.
+        grad_dual: ||g||_*.
+        K: see `K_secant`.
+        K_dir: 2 (f(x + d) - f(x) - <g, d>) / ||d||^2, the number that the descent lemma uses.
+        trust_ratio: (f(x) - f(x + d)) / -<g, d>: 1 for a tiny step, 1/2 for the best step on a
+            parabola, below 0 where the loss rose.
+        alignment: -<g, d> / (||g||_* ||d||) over the parameters that count: 1 for the steepest step
+            of this length, -1 straight uphill.
+    """
 
     loss: float
     loss_after: float
@@ -93,15 +79,17 @@ class Probe:
         difference_dual: float,
     ) -> Probe:
         """Return all quantities of a step: losses before and after, slopes over all and counted."""
+        loss, loss_after = losses
         return cls(
-            *losses,
+            loss=loss,
+            loss_after=loss_after,
             slope=slope,
             step_norm=step_norm,
             grad_dual=grad_dual,
             K=K_secant(difference_dual, step_norm),
-            K_dir=K_directional(*losses, slope, step_norm),
-            trust_ratio=trust_ratio(*losses, slope),
-            alignment=alignment(slope_counted, grad_dual, step_norm),
+            K_dir=_ratio(2.0 * (loss_after - loss - slope), step_norm**2),
+            trust_ratio=_ratio(loss - loss_after, -slope),
+            alignment=_ratio(-slope_counted, grad_dual * step_norm),
         )
 
 

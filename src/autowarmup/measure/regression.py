@@ -32,27 +32,15 @@ ROUNDING = 1e-27
 
 @dataclass(frozen=True)
 class Solutions:
-    """Fits of B copies of the data.
+    """Fits of B copies of the data."""
 
-    Attributes:
-        coefficients: shape (B, 3), K0, K1 and K_rho in the units of the data (0 for a term that was
-            not asked for); nan where a copy does not determine them.
-        rho: shape (B,).
-        sse: shape (B,), weighted sums of squared residuals over the largest |value| squared.
-    """
-
-    coefficients: Floats
-    rho: Floats
-    sse: Floats
+    coefficients: Floats  # (B, 3), 0 for a term not asked for, nan where a copy has none
+    rho: Floats  # (B,)
+    sse: Floats  # (B,), weighted sums of squared residuals over the largest |value| squared
 
 
 class Regression:
-    """K = K0 + K1 gap + K_rho gap^rho by least squares.
-
-    Args:
-        gaps: shape (n,), positive.
-        values: shape (n,), the measured curvature.
-        terms: which of "K0", "K1", "K_rho" are fitted.
+    """K = K0 + K1 gap + K_rho gap^rho by least squares; gaps > 0 and values of shape (n,).
 
     Example:
         >>> gaps = np.array([1.0, 2.0, 3.0, 4.0, 5.0])

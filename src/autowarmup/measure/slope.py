@@ -36,17 +36,11 @@ IN_ORDER, FEWEST_IN_ORDER = 0.95, 20
 
 @dataclass(frozen=True)
 class Slope:
-    """The slope of ln K against ln gap.
+    """The slope of ln K against ln gap."""
 
-    Attributes:
-        p: d ln K / d ln gap; nan where fewer than two different gaps have a positive K.
-        interval: 95 %, from the block bootstrap.
-        points: how many points have K > 0 and were used.
-    """
-
-    p: float
-    interval: tuple[float, float]
-    points: int
+    p: float  # nan where fewer than two different gaps have a positive K
+    interval: tuple[float, float]  # 95 %, from the block bootstrap
+    points: int  # those with K > 0, which were used
 
 
 def slopes(gaps: Floats, values: Floats, counts: Floats) -> Floats:

@@ -29,14 +29,7 @@ from autowarmup.measure.probe import K_next_batch, K_secant, Probe
 
 
 class StepProbe:
-    """A step that is about to be taken.
-
-    Args:
-        counted: which parameters count.
-        loss: loss on the batch of this step, before it.
-        gradients: its gradient by each of `counted.parameters`, unclipped; the probe uses the list
-            up.
-    """
+    """A step that is about to be taken; `gradients`, unclipped, are used up."""
 
     def __init__(self, counted: CountedParameters, loss: float, gradients: Gradients) -> None:
         self.counted, self.loss, self.gradients = counted, loss, gradients
@@ -44,12 +37,7 @@ class StepProbe:
 
     @torch.no_grad()
     def finish(self, closure: Closure, *, keep: bool) -> tuple[Probe, NextBatch | None]:
-        """Measure the step that has been taken.
-
-        Args:
-            closure: the loss on the same batch.
-            keep: also return what the next batch needs (weights before, gradient after the step).
-        """
+        """Measure the step that has been taken, on its own batch; with `keep` for the next one."""
         slope, slope_counted, step_norm, grad_dual = self._first_order()
         loss_after, difference = self._gradient_after(closure, keep=keep)
         losses = self.loss, loss_after
@@ -94,11 +82,7 @@ class StepProbe:
 class NextBatch:
     """A step that was taken and waits for the next batch, which it did not depend on.
 
-    Args:
-        counted: which parameters count.
-        weights: before the step.
-        gradients: after the step, on the batch of the step.
-        step_norm: primal norm of the step.
+    Holds the weights before the step and, on its batch, the gradients after it.
     """
 
     def __init__(
@@ -113,13 +97,7 @@ class NextBatch:
 
     @torch.no_grad()
     def finish(self, closure: Closure, loss: float, gradients: Gradients) -> dict[str, float]:
-        """Return `K_next` and `K_noise`.
-
-        Args:
-            closure: the loss on the new batch; evaluated once, at the weights before the step.
-            loss: the loss on the new batch at the present weights.
-            gradients: its gradient, unclipped.
-        """
+        """Return `K_next` and `K_noise` from the new batch, evaluated once more before the step."""
         triples = zip(gradients, self.counted.parameters, self.weights, strict=True)
         slope = inner((g, p.detach() - x) for g, p, x in triples if g is not None)
         noise = NormSum(self.counted, "dual")

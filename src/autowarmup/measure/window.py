@@ -25,21 +25,13 @@ FEWEST = 8
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of measured points, always the first `points` of the usable ones.
+    """A stretch of measured points, always the first `points` of the usable ones."""
 
-    Attributes:
-        name: "descent" or "all".
-        first_step: step of its first point.
-        last_step: step of its last point.
-        points: how many usable points it holds.
-        rule: one sentence for people: where it ends and why.
-    """
-
-    name: str
+    name: str  # "descent" or "all"
     first_step: int
     last_step: int
     points: int
-    rule: str
+    rule: str  # one sentence for people: where it ends and why
 
 
 def smooth_width(points: int) -> int:
@@ -52,11 +44,8 @@ def smooth(gaps: Floats) -> Floats:
 
     The first median takes at each end the median of the point, its neighbour and the line through
     its two neighbours (two steps along it, Tukey's rule); the second is narrower towards both ends.
-    A monotone series is not changed but for its ends, and those only where they stand out.
 
     Example:
-        One spike goes, the fall stays:
-
         >>> smooth(np.array([9.0, 8.0, 70.0, 6.0, 5.0, 4.0]))
         array([9., 9., 8., 6., 5., 4.])
     """

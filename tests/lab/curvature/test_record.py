@@ -121,8 +121,8 @@ def test_a_finished_run_is_read(traces: Traces, tmp_path: Path) -> None:
     run = fill_run(
         tmp_path / "run", traces["muon"](), measure=measure, environment={"torch": "2.13"}
     )
-    held = read_run(run)
-    assert (len(held.trace), held.config["optimizer"]) == (1000, "muon")
+    config, _, trace = read_run(run)
+    assert (len(trace), config["optimizer"]) == (1000, "muon")
     record = run_record(run, command="autowarmup measure")
     assert (record["label"], record["norm"]) == (
         "Muon, tiny-cpu, lr 0.006, linear 5 %",

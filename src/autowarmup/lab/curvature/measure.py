@@ -5,7 +5,7 @@ What DIR already holds is not computed again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +30,10 @@ RUN = "run"
 """Directory of the training run inside the directory of its measurement."""
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """What `autowarmup train --measure` left in a directory: config, every update, result."""
-
-    config: Json
-    trace: Trace
-    result: Json
-
-
 def measure_training(
     config: TrainConfig, out: Path, *, command: str = "", progress: bool = True
 ) -> Json:
-    """Train with `config` in OUT/run, measuring, and write OUT/measure.json and its page.
-
-    A run that was cut short goes on from its last checkpoint.
-
-    Raises:
-        ValueError: unusable config or directory, or nothing measured; one sentence.
-        KeyboardInterrupt: after Ctrl-C; the same command goes on.
-    """
+    """Train in OUT/run, measuring; a run that was cut short goes on from its last checkpoint."""
     config = replace(config, measure=True)
     _refuse_other(out, "train")
     try:
@@ -67,11 +51,7 @@ def measure_training(
 def measure_run(
     directory: Path, out: Path, *, lower_bound: float | None = None, command: str = ""
 ) -> Json:
-    """Write OUT/measure.json and its page from a finished run in another directory.
-
-    Raises:
-        ValueError: no finished run of ours there, or one that measured nothing.
-    """
+    """Measure a finished run in another directory."""
     _refuse_other(out, "run")
     if (out / FILE).exists():
         held = read_record(out)["source"]["directory"]
@@ -91,13 +71,7 @@ def measure_object(
     command: str = "",
     progress: bool = True,
 ) -> Json:
-    """Train one of paper B's small networks, measuring the Hessian, and write OUT/measure.json.
-
-    Updates and updates between measurements are the network's own where they are not given.
-
-    Raises:
-        ValueError: an unknown name, or a directory that holds another measurement.
-    """
+    """Train one of paper B's small networks, measuring the Hessian; its own steps by default."""
     from autowarmup.lab.problems.registry import run_object
 
     _refuse_other(out, "object")
@@ -111,15 +85,10 @@ def measure_object(
             f"{held['asked']}"
         )
     run = run_object(name, steps=steps, every=every, seed=seed, progress=progress)
+    source = {"name": name, "about": run.about, "lower_bound_source": run.lower_bound_source}
     record = build_record(
         run.trace,
-        source={
-            "kind": "object",
-            "name": name,
-            "about": run.about,
-            "lower_bound_source": run.lower_bound_source,
-            "asked": asked,
-        },
+        source={"kind": "object", **source, "asked": asked},
         label=name,
         config=run.config,
         lower_bound=run.lower_bound,
@@ -137,41 +106,31 @@ def measure_object(
 def run_record(
     directory: str | Path, *, lower_bound: float | None = None, command: str = ""
 ) -> Json:
-    """Return the record of a finished, measured run; its own lower bound where none is given.
-
-    Raises:
-        ValueError: see `read_run` and `build_record`.
-    """
-    run = read_run(directory)
-    measure = run.result.get("measure") or {}
-    about = {name: run.result.get(name) for name in ("status", "message", "val_loss")}
+    """Return the record of a finished, measured run; its own lower bound where none is given."""
+    config, result, trace = read_run(Path(directory))
+    measure = result.get("measure") or {}
+    source = {"kind": "run", "directory": str(directory), "train_command": result.get("command")}
     return build_record(
-        run.trace,
-        source={
-            "kind": "run",
-            "directory": str(directory),
-            "train_command": run.result.get("command"),
-            **about,
-        },
-        label=run_label(run.config),
-        config=run.config,
-        lower_bound=run.config.get("lower_bound", 0.0) if lower_bound is None else lower_bound,
+        trace,
+        source=source | {name: result.get(name) for name in ("status", "message", "val_loss")},
+        label=run_label(config),
+        config=config,
+        lower_bound=config.get("lower_bound", 0.0) if lower_bound is None else lower_bound,
         norm=measure.get("norm", "unknown"),
         counted=measure.get("counted"),
         determinism=measure.get("determinism"),
         command=command,
-        seeds=[run.config["seed"]],
-        environment=run.result.get("environment") or {},
+        seeds=[config["seed"]],
+        environment=result.get("environment") or {},
     )
 
 
-def read_run(directory: str | Path) -> FinishedRun:
-    """Read a finished run whose trace holds measured curvature.
+def read_run(directory: Path) -> tuple[Json, Json, Trace]:
+    """Return config, result and trace of a finished run that measured curvature.
 
     Raises:
         ValueError: no run of ours, a run that has not ended, or one that measured nothing.
     """
-    directory = Path(directory)
     held = read_json(directory / "config.json")
     if held is None or held.get("format") != RUN_FORMAT:
         raise ValueError(
@@ -192,7 +151,7 @@ def read_run(directory: str | Path) -> FinishedRun:
             f"--measure, got none of its {len(trace)} points with K; "
             f"`{again} --measure --out {directory}-measured` trains it again and measures"
         )
-    return FinishedRun(held["config"], trace, result)
+    return held["config"], result, trace
 
 
 def _refuse_other(out: Path, kind: str) -> None:

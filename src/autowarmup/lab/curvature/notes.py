@@ -135,19 +135,18 @@ def _trust(record: Json) -> str:
 
 def _counted(record: Json) -> str:
     text, counted = f"Norm of the updates: {norm_name(record['norm'])}.", record["counted"]
-    if not isinstance(counted, Mapping):
-        return text + (f" Counted: {counted}." if counted else "")
-    moving, blocks = counted.get("moving_parameters"), counted.get("blocks")
-    text += f" Counted: {counted['parameters']:,} parameters"
-    text += f" of {moving:,} that move" if moving else ""
-    text += f" in {_count(blocks, 'block')}" if blocks else ""
-    return text + (f" ({counted['count']})." if "count" in counted else ".")
+    if not counted:
+        return text
+    return (
+        f"{text} Counted: {counted['parameters']:,} parameters of {counted['moving_parameters']:,} "
+        f"that move in {_count(counted['blocks'], 'block')} ({counted['count']})."
+    )
 
 
 def _determinism(record: Json) -> str:
     seen = record["determinism"]
-    if not isinstance(seen, Mapping):
-        return f"Determinism: {seen}." if seen else ""
+    if not seen:
+        return ""
     if seen["loss"] == 0 and seen["gradient"] == 0:
         return "Two evaluations of one batch at the same weights agreed to the last bit."
     return (

@@ -43,14 +43,6 @@ def build_record(
     Args:
         trace: points of a run; those without a measurement are left out.
         source: where the points come from: "kind" is "train", "run" or "object".
-        label: what people call this run.
-        config: every choice behind the run.
-        lower_bound: of the loss; gaps are losses minus it.
-        norm: the norm of the updates.
-        counted: which parameters were counted.
-        determinism: what the probe for determinism found.
-        command: the command that repeats this.
-        seeds: the seeds that were used.
         main: the quantity that the verdict is about.
         environment: where it was measured; this process by default.
 
@@ -70,31 +62,27 @@ def build_record(
     shown = {quantity: group[0].to_dict() for quantity, group in fits.items()}
     refusal = f"Nothing can be said yet: {refused.get(main)}."
     chosen = shown.get(main, {"verdict": "not determined", "sentence": refusal})
-    return strict_json(
-        {
-            "format": FORMAT,
-            "command": command,
-            "source": source,
-            "label": label,
-            "config": config,
-            "environment": this_environment() if environment is None else environment,
-            "seeds": list(seeds),
-            "lower_bound": lower_bound,
-            "norm": norm,
-            "counted": counted,
-            "determinism": determinism,
-            "main": main,
-            "points": [point.to_dict() for point in points if getattr(point, main) is not None],
-            "next_points": [point.to_dict() for point in points if getattr(point, main) is None],
-            "fits": [law for group in fits.values() for one in group for law in _laws(one)],
-            "slope": chosen.get("slope"),
-            "window": chosen.get("window"),
-            "verdict": chosen["verdict"],
-            "sentence": chosen["sentence"],
-            "quantities": shown,
-            "not_fitted": refused,
-        }
-    )
+    record = {
+        "format": FORMAT,
+        "command": command,
+        "source": source,
+        "label": label,
+        "config": config,
+        "environment": this_environment() if environment is None else environment,
+        "seeds": list(seeds),
+        "lower_bound": lower_bound,
+        "norm": norm,
+        "counted": counted,
+        "determinism": determinism,
+        "main": main,
+        "points": [point.to_dict() for point in points if getattr(point, main) is not None],
+        "next_points": [point.to_dict() for point in points if getattr(point, main) is None],
+        "fits": [law for group in fits.values() for fit in group for law in _laws(fit)],
+        "quantities": shown,
+        "not_fitted": refused,
+    }
+    names = ("slope", "window", "verdict", "sentence")
+    return strict_json(record | {name: chosen.get(name) for name in names})
 
 
 def is_measured(point: Point) -> bool:

@@ -22,25 +22,15 @@ MOST_DRAWN = 1200
 
 @dataclass(frozen=True)
 class Series:
-    """The finite values of one quantity, in the order of training.
-
-    Attributes:
-        quantity: K, K_dir, K_next or H.
-        step: step of each value, shape (n,), as is every array here.
-        value: the measured values, all finite.
-        gap: the gap that the fit pairs with each value; nan where the loss was not finite.
-        lr: learning rate, nan where it was not recorded.
-        inside: whether the value lies in the fitted window.
-        missing: measured points whose value was not finite and is left out.
-    """
+    """The finite values of one quantity, in the order of training; arrays of shape (n,)."""
 
     quantity: str
     step: np.ndarray
     value: np.ndarray
-    gap: np.ndarray
-    lr: np.ndarray
-    inside: np.ndarray
-    missing: int
+    gap: np.ndarray  # the one that the fit pairs with each value; nan where the loss was not finite
+    lr: np.ndarray  # nan where it was not recorded
+    inside: np.ndarray  # whether the value lies in the fitted window
+    missing: int  # measured points whose value was not finite and is left out
 
     def __len__(self) -> int:
         return len(self.step)
@@ -104,11 +94,7 @@ def laws(record: Json, quantity: str | None = None) -> list[Json]:
 
 
 def drawn_laws(record: Json) -> dict[str, Json]:
-    """Return the two laws that the figures show: constraint ("non_negative", "free") -> law.
-
-    For the Hessian norm these are the straight lines H0 + H1 gap of paper B where they were
-    fitted; otherwise the laws with the fixed exponent.
-    """
+    """Return the law of each constraint that the figures show, for H the lines of paper B."""
     fixed = [law for law in laws(record) if not law.get("rho_searched")]
     straight = [law for law in fixed if "K_rho" not in law["terms"]]
     found: dict[str, Json] = {}
@@ -124,11 +110,8 @@ def law_values(law: Json, gap: np.ndarray) -> np.ndarray:
 
 
 def noise(record: Json) -> tuple[float, int] | None:
-    """Return the median of K_noise / K and of how many points, `None` if not measured.
-
-    K_noise of a point belongs to the update before it: it is compared with the K of that update
-    where it was measured, otherwise with the K of the point itself.
-    """
+    """Return the median of K_noise / K and of how many points, `None` if not measured."""
+    # K_noise belongs to the update before its point: that K is meant, else the K of the point.
     by_step = {point["step"]: number(point.get("K")) for point in all_points(record)}
     ratios = []
     for point in all_points(record):
