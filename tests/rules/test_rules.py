@@ -109,8 +109,10 @@ def test_whatever_the_losses_are(rule, losses, total, div, bound, decay):
     losses = begun(losses, bound)
     if rule.name == "published":  # the one end that cannot take every first gap
         losses = [loss if loss is None or -1e8 < loss < 1e8 else None for loss in losses]
-    held = states(rule, losses, run)
-    for before, state in pairwise(held):
+    held, told_a_loss = states(rule, losses, run), False
+    for loss, (before, state) in zip(losses, pairwise(held), strict=True):
+        told_a_loss |= loss is not None and math.isfinite(loss - bound)
+        assert (state.gap is not None) == told_a_loss
         assert 0.0 < state.factor <= 1.0
         assert PHASES.index(state.phase) >= PHASES.index(before.phase)
         assert state.gap is None or (math.isfinite(state.gap) and state.gap >= 0.0)
@@ -134,8 +136,9 @@ def test_a_saved_state_goes_on_as_if_never_saved(rule, losses):
         assert saved == state
         state, saved = step(state, loss), step(saved, loss)
         assert saved == state
-    assert state.step == TOTAL
+    assert (state.step, state.phase) == (TOTAL, "done")
     assert state.gap is not None
+    assert (state.end is None) == rule.decays_throughout  # that rule's warm-up is the whole run
 
 
 @every_rule
