@@ -90,7 +90,7 @@ def test_so_does_jax(run):
             return schedule.update(state, value=loss), state.factor
 
         _, factors = jax.lax.scan(one, schedule.init(), jnp.asarray(losses))
-    np.testing.assert_allclose(np.asarray(factors), run["factors"], rtol=1e-11)
+    np.testing.assert_allclose(np.asarray(factors), run["factors"], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,19 @@ def test_states_of_earlier_versions_go_on(saved, form):
     scheduler = AdaptiveWarmup(optimizer, 9, rule="none")  # the saved settings win
     scheduler.load_state_dict(state)
     assert json.dumps(state) == before
-    exact = 1e-14 if "linear" in state["rule"] else 0.0
-    losses = LOSSES["stalls"][saved["cut"] : 60]
-    for loss, rate in zip([*losses, None], [*saved["rates"], None], strict=False):
-        if rate is not None:
-            assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, rel=exact, abs=0.0)
-        if loss is not None:
-            optimizer.step()
-            scheduler.step(loss)
+    rates, losses = [optimizer.param_groups[0]["lr"]], LOSSES["stalls"][saved["cut"] : 60]
+    assert scheduler.state.step == saved["cut"]
+    for loss in losses:
+        optimizer.step()
+        scheduler.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
     assert scheduler.phase == "done"
     assert scheduler.warmup_end_step == saved["end"]
+    if saved["rates"] is None:  # "autowu" went above the peak rate, which no rule does now
+        assert state["rule"] == "autowu"
+        assert all(0.0 < rate <= 0.5 for rate in rates)
+        return
+    exact = 1e-14 if "linear" in state["rule"] else 0.0
+    assert len(saved["rates"]) >= max(1, len(losses))
+    for rate, wanted in zip(rates, saved["rates"], strict=False):
+        assert rate == pytest.approx(wanted, rel=exact, abs=0.0)

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.rules.any_settings import ANY_LOSS, LAWS, begun
 
 from autowarmup.rules import GapLaw, Run, Status, WarmupState, begin, rule_of, step
-from autowarmup.rules.decay import decay_factor
+from autowarmup.rules.decay import DECAYS, decay_factor
 from autowarmup.rules.gap_law.law import peak_factor
 from autowarmup.rules.gap_law.peak import accurate, flat
 
@@ -242,3 +245,55 @@ def test_a_first_gap_that_the_published_scan_cannot_take_is_refused(gap0: float)
     state = begin(GapLaw(end="published", kappa=85.0), Run(20))
     with pytest.raises(ValueError, match=r"expected 0.02 < gap0 < 1e9, got"):
         step(state, gap0)
+
+
+RUNS = st.builds(
+    Run,
+    total_steps=st.integers(1, 80),
+    decay=st.sampled_from(DECAYS),
+    final_fraction=st.floats(0, 1),
+    lower_bound=st.sampled_from([0.0, -1.0, 2.5, -1e308]),
+)
+
+
+@given(LAWS, RUNS, st.lists(ANY_LOSS, min_size=80, max_size=80))
+def test_warm_up_always_ends_and_the_decay_follows(
+    rule: GapLaw, told: Run, losses: list[float | None]
+) -> None:
+    losses = begun(losses, told.lower_bound)
+    total = told.total_steps
+    state, factors = begin(rule, told), []
+    for loss in losses[:total]:
+        factors.append(state.factor)
+        state = step(state, loss)
+    latest = max(1, math.floor(rule.max_fraction * total)) + max(1, round(0.03 * total))
+    end = state.end
+    if end is None:
+        assert latest >= total
+        return
+    assert end < latest
+    assert state.ended_by in ("gap", "cap", "not needed")
+    for k in range(end, total):
+        progress = (k - end) / (total - end)
+        assert factors[k] == decay_factor(told.decay, progress, told.final_fraction)
+    assert factors[end] == 1.0
+
+
+@given(
+    st.floats(1.5, 1e4),
+    st.floats(0.05, 0.9),
+    st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=40),
+    st.sampled_from([0.0, 0.9]),
+)
+def test_the_rate_rises_while_the_loss_falls(
+    div: float, peak: float, losses: list[float], smoothing: float
+) -> None:
+    rule = GapLaw(end=peak, div=div, smoothing=smoothing)
+    state = begin(rule, Run(1000, decay="constant"))
+    previous = 0.0
+    for k, loss in enumerate(sorted(losses, reverse=True)):
+        assert state.factor >= previous * (1 - 1e-12)
+        previous = state.factor
+        state = step(state, loss)
+        if k == 0:
+            assert state.factor == 1 / div  # the rate at the first gap

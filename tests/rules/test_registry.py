@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from autowarmup.rules import (
     HAND_TUNED,
     KINDS,
     RULES,
+    AutoWU,
     Doubling,
     GapLaw,
     Linear,
@@ -33,16 +36,24 @@ ANY_RULE = st.one_of(
     SHARES.map(Linear),
     st.integers(0, 10**7).map(lambda steps: Linear(steps=steps)),
     LAWS,
-    st.builds(Watched, share=st.floats(0.01, 1.0), looks=st.integers(1, 99), floor=SHARES),
-    st.builds(H0H1, div=st.floats(1.0, 1e4)),
-    st.builds(Doubling, share=SHARES),
-    st.just(Untuned()),
+    st.builds(
+        Watched,
+        share=st.floats(0.01, 1.0),
+        power=st.floats(0.1, 3.0),
+        looks=st.integers(1, 99),
+        apart=st.integers(1, 9),
+        gain=st.floats(0.0, 1e20),
+        floor=SHARES,
+    ),
+    st.builds(H0H1, div=st.floats(1.0, 1e20), smoothing=st.floats(0.0, 0.99)),
+    st.builds(Doubling, share=SHARES, div=st.floats(1.0, 1e4)),
+    st.sampled_from([Untuned(), AutoWU()]),
 )
 
 
 @given(ANY_RULE)
 def test_a_rule_is_found_by_its_name(rule) -> None:
-    assert rule_of(rule.name) == rule
+    assert rule_of(rule.name) == rule_of(f" {rule.name.upper()} ") == rule
     assert rule_of(rule) is rule
 
 
@@ -100,7 +111,11 @@ def test_what_people_type_is_read(text: str, rule) -> None:
         (500, "a bare number reads like a rate: write 'linear 500 steps'"),
         ("500", "a bare number reads like a rate: write 'linear 500 steps'"),
         ("linear", "expected the length of a linear warm-up, 'linear 5%' or"),
-        ("linear 0.05", "got 'linear 0.05'"),
+        ("linear 0.05", "got 'linear 0.05'; a bare number reads like a rate: write 'linear 5%'"),
+        ("Linear 1234567", "write 'linear 1234567 steps' for a length of warm-up$"),
+        (-3, "write 'linear 5%' or 'linear 500 steps' for a length of warm-up$"),
+        (1.5, "write 'linear 5%' or 'linear 500 steps' for a length of warm-up$"),
+        (math.nan, "got nan; a bare number reads like a rate"),
         ("linear 120%", "expected a share of the run in"),
         ("linear 2.5 steps", "expected steps to be a whole number, got 2.5"),
         (Watched, "write Watched\\(\\) for the rule"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rules.any_settings import ANY_LOSS, LAWS, WATCHES, begun
 
 from autowarmup.rules import (
     H0H1,
@@ -39,12 +40,6 @@ FALLING = [1.5 + 4.0 * 0.93**k + 0.05 * math.sin(1.7 * k) for k in range(TOTAL)]
 GAPS = {**dict.fromkeys((3, 4, 17), math.nan), 9: math.inf, 10: -math.inf, 25: None, 40: None}
 """Updates without a usable loss."""
 ODD = [GAPS.get(k, loss) for k, loss in enumerate(FALLING)]
-ANY_LOSS = st.one_of(
-    st.none(),
-    st.floats(0, 20),
-    st.floats(),
-    st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324]),
-)
 
 
 @dataclass(frozen=True)
@@ -65,6 +60,8 @@ class Halves(Rule[int]):
 
 OWN = Halves(most=4)
 EVERY = [*map(rule_of, RULES), GapLaw(end=0.33), Linear(steps=7), H0H1(div=3.0), OWN]
+ROWS = {rule.name: st.just(rule) for rule in EVERY}
+ROWS |= {"any law of the gap": LAWS, "any watched": WATCHES}
 every_rule = pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.name)
 
 
@@ -87,33 +84,42 @@ def found(name: str) -> Rule:
     return OWN if name == OWN.name else rule_of(name)
 
 
-def begun(losses: list[float | None], bound: float) -> list[float | None]:
-    """Make the first finite loss one that lies above the bound."""
-    at = [k for k, x in enumerate(losses) if x is not None and math.isfinite(x - bound)]
-    return [bound + 1.0 + abs(bound) if k in at[:1] else x for k, x in enumerate(losses)]
+def read_back(state: WarmupState) -> WarmupState:
+    return WarmupState.from_dict(json.loads(json.dumps(state.to_dict(), allow_nan=False)), found)
 
 
-@every_rule
+@pytest.mark.parametrize("rules", ROWS.values(), ids=ROWS)
 @given(
-    losses=st.lists(ANY_LOSS, min_size=0, max_size=45),
-    total=st.integers(1, 40),
-    div=st.sampled_from([None, 1.0, 20.0, 1e6]),
-    bound=st.sampled_from([0.0, -2.5]),
-    decay=st.sampled_from(DECAYS),
+    st.data(),
+    st.lists(ANY_LOSS, max_size=60),
+    st.integers(1, 45),
+    st.builds(
+        Run,
+        st.just(45),
+        div=st.sampled_from([None, 1.0, 20.0, 1e6]),
+        kappa=st.just(100.0),
+        lower_bound=st.sampled_from([0.0, -2.5, -1e308]),
+        decay=st.sampled_from(DECAYS),
+        final_fraction=st.floats(0, 1),
+    ),
 )
-def test_whatever_the_losses_are(rule, losses, total, div, bound, decay):
-    """Bounds, phases, the end of warm-up, and what every state answers."""
+def test_whatever_the_losses_are(rules, data, losses, total, run):
+    """Bounds, phases, the end of warm-up, what every state answers, and going on from a file."""
+    rule = data.draw(rules)
     if isinstance(rule, Linear) and rule.steps and rule.steps > total:
         total = rule.steps
-    run = told(total, div=div, lower_bound=bound, decay=decay)
-    losses = begun(losses, bound)
+    run = replace(run, total_steps=total)
     if rule.name == "published":  # the one end that cannot take every first gap
+        run = replace(run, lower_bound=0.0)
         losses = [loss if loss is None or -1e8 < loss < 1e8 else None for loss in losses]
-    held = states(rule, losses, run)
-    for before, state in pairwise(held):
+    losses = begun(losses, run.lower_bound)
+    held, heard, cut = states(rule, losses, run), False, data.draw(st.integers(0, len(losses)))
+    for loss, (before, state) in zip(losses, pairwise(held), strict=True):
+        heard |= loss is not None and math.isfinite(loss - run.lower_bound)
+        assert (state.gap is not None) == heard
+        assert state.gap is None or (math.isfinite(state.gap) and state.gap >= 0.0)
         assert 0.0 < state.factor <= 1.0
         assert PHASES.index(state.phase) >= PHASES.index(before.phase)
-        assert state.gap is None or (math.isfinite(state.gap) and state.gap >= 0.0)
         in_warmup = state.end is None
         assert bool(state.ended_by) != in_warmup
         assert state.phase == "done" or (state.phase == "warmup") == in_warmup
@@ -122,6 +128,10 @@ def test_whatever_the_losses_are(rule, losses, total, div, bound, decay):
         if in_warmup and not rule.decays_throughout:
             assert state.factor == state.share
     assert 0.0 < held[0].factor <= 1.0
+    saved = read_back(held[cut])
+    for loss, state in zip([*losses[cut:], None], held[cut:], strict=True):
+        assert saved == state
+        saved = step(saved, loss)
 
 
 @every_rule
@@ -129,13 +139,13 @@ def test_whatever_the_losses_are(rule, losses, total, div, bound, decay):
 def test_a_saved_state_goes_on_as_if_never_saved(rule, losses):
     state = saved = begin(rule, told(div=20.0))
     for loss in losses:
-        values = json.loads(json.dumps(saved.to_dict(), allow_nan=False))
-        saved = WarmupState.from_dict(values, found)
+        saved = read_back(saved)
         assert saved == state
         state, saved = step(state, loss), step(saved, loss)
         assert saved == state
-    assert state.step == TOTAL
+    assert (state.step, state.phase) == (TOTAL, "done")
     assert state.gap is not None
+    assert (state.end is None) == rule.decays_throughout  # that rule's warm-up is the whole run
 
 
 @every_rule

@@ -66,6 +66,11 @@ def test_values_become_plain_json() -> None:
     assert law == GapLaw(end=0.33, div=4.0)
     assert GapLaw(**json.loads(json.dumps(law.settings()))) == law
     assert Watched(share=1).share == 1.0
+    plain = [H0H1(div="50", smoothing=np.float32(0)), Doubling(share=1, div=np.float32(4))]  # type: ignore[arg-type]
+    assert [rule.name for rule in plain] == [
+        "h0h1(div=50.0, smoothing=0.0)",
+        "doubling(share=1.0, div=4.0)",
+    ]
 
 
 def test_what_weighs_by_kappa_needs_one() -> None:

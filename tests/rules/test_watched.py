@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import pairwise
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rules.any_settings import WATCHES, begun
 
-from autowarmup.rules import Run, Status, WarmupState, Watched, begin, rule_of, step
+from autowarmup.rules import Run, Status, WarmupState, Watched, begin, step
 from autowarmup.rules.decay import DECAYS, decay_factor
 from autowarmup.rules.watched import fall
 
@@ -23,27 +23,8 @@ ANY = st.one_of(
 )
 
 
-def begun(losses: list[float | None]) -> list[float | None]:
-    """Make the first finite loss positive, as the rule demands of it."""
-    finite = [k for k, loss in enumerate(losses) if loss is not None and math.isfinite(loss)]
-    return [abs(loss or 0.0) + 1.0 if k in finite[:1] else loss for k, loss in enumerate(losses)]
-
-
 def losses_of(least: int, most: int) -> st.SearchStrategy[list[float | None]]:
     return st.lists(ANY, min_size=least, max_size=most).map(begun)
-
-
-WATCHES = st.builds(
-    Watched,
-    share=st.floats(0.05, 1.0),
-    power=st.sampled_from([0.4, 0.5, 1.0, 2.0]),
-    looks=st.integers(1, 30),
-    apart=st.integers(1, 6),
-    least=st.floats(0.0, 0.2),
-    gain=st.floats(0.0, 50.0),
-    most=st.floats(1.0, 8.0),
-    floor=st.floats(0.0, 1.0),
-)
 
 
 def run(losses: list[Any], total: int, watch: Watched = W, **told: Any) -> list[WarmupState]:
@@ -216,18 +197,6 @@ def test_after_the_window_the_level_stays_and_the_decay_runs(
         assert (held[k].phase, held[k].end) == ("decay", window)
         assert held[k].ended_by == "length"
     assert (held[60].phase, held[60].factor) == ("done", held[59].factor)
-
-
-@given(losses_of(1, 60), WATCHES)
-def test_the_constants_travel_in_the_state(losses: list[float | None], watch: Watched) -> None:
-    state = saved = begin(watch, Run(60))
-    for loss in losses:
-        values = json.loads(json.dumps(saved.to_dict(), allow_nan=False))
-        saved = WarmupState.from_dict(values, rule_of)
-        assert saved == state
-        state, saved = step(state, loss), step(saved, loss)
-    assert saved == state
-    assert saved.rule == watch
 
 
 def test_a_rate_that_goes_back_says_so_and_one_that_waits_too() -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from autowarmup.agreement.buffer import LossBuffer, check_scalar
+from autowarmup.agreement.buffer import LossBuffer
 from autowarmup.agreement.exchange import Exchange
 from autowarmup.agreement.group import Group, check_process_group, find_group
 from autowarmup.agreement.reduction import Reduction, reduced, reduction_of
@@ -102,8 +102,8 @@ class Agreement:
             # One CPU and one batch an update: most loops, at every step.
             if type(loss) is float:
                 return _record(AgreedLoss, (loss, False))
-            if isinstance(loss, Tensor) and loss.is_cpu:
-                return _record(AgreedLoss, (check_scalar(loss, "loss").item(), False))
+            if isinstance(loss, Tensor) and loss.is_cpu and loss.numel() == 1:
+                return _record(AgreedLoss, (loss.item(), False))
         if loss is not None:
             buffer.add(loss, weight)
         self.pending.append(self._sent(needed, overflow))

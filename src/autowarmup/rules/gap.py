@@ -69,16 +69,15 @@ def observe(
     event = None
     if gap < 0.0:
         gap, event = 0.0, Status.BELOW_BOUND
-    smoothed = state.gap
+    smoothed, weight, before, last = state
     if smoothed is None:
         return GapState(gap, 1.0, gap, gap), event
     if event is None and (gap > 2.0 * smoothed or gap < 0.5 * smoothed):
         event = Status.SPIKE
-    before, last = state.before, state.last
     low, high = (before, last) if before < last else (last, before)
     median = low if gap < low else high if gap > high else gap
     # The average with weights smoothing^age, as a convex combination: it cannot overflow and is
     # exactly the median for smoothing = 0.
-    weight = smoothing * state.weight + 1.0
+    weight = smoothing * weight + 1.0
     share = 1.0 / weight
     return record(GapState, ((1.0 - share) * smoothed + share * median, weight, last, gap)), event

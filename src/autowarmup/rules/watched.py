@@ -15,11 +15,15 @@ It needs the loss alone: no pass, no memory, nothing about the optimizer, no uni
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, record, whole
 from autowarmup.rules.status import Status
+
+LARGEST = sys.float_info.max
+"""At which the sum of the gaps stays where it would overflow."""
 
 
 class Watch(NamedTuple):
@@ -110,6 +114,8 @@ class Watched(Rule[Watch]):
         after, status = step + 1, None
         if gap is not None:
             total, seen = total + gap, seen + 1
+            if total > LARGEST:
+                total = LARGEST
         if seen and after * self.looks % window < self.looks:  # one more of the looks is over
             means, total, seen = (*means, total / seen), 0.0, 0
             missing = self.least - fall(means, self.apart)
