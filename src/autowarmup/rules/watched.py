@@ -44,6 +44,9 @@ class Watch(NamedTuple):
     holding: bool = False
 
 
+_Move: type[Move[Watch]] = Move
+
+
 @dataclass(frozen=True)
 class Watched(Rule[Watch]):
     """Long ramp, steep at first, lowered where the loss stalls.
@@ -129,7 +132,7 @@ class Watched(Rule[Watch]):
         memory = record(Watch, (window, total, seen, means, holding))
         if after >= window:
             return Move(memory, level, "length")
-        return record(Move, (memory, level, "", status))
+        return record(_Move, (memory, level, "", status))
 
     def restore(self, values: Any) -> Watch:
         """Return the memory from its JSON values."""
