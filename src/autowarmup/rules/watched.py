@@ -44,7 +44,7 @@ class Watch(NamedTuple):
     holding: bool = False
 
 
-_Move: type[Move[Watch]] = Move
+_MOVE: type[Move[Watch]] = Move
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Watched(Rule[Watch]):
         memory = record(Watch, (window, total, seen, means, holding))
         if after >= window:
             return Move(memory, level, "length")
-        return record(_Move, (memory, level, "", status))
+        return record(_MOVE, (memory, level, "", status))
 
     def restore(self, values: Any) -> Watch:
         """Return the memory from its JSON values."""

@@ -58,9 +58,12 @@ def test_an_object_for_a_few_steps(name: str) -> None:
 @pytest.mark.parametrize("name", ["deep-linear", "one-layer-transformer"])
 def test_the_same_seed_gives_the_same_trace(name: str) -> None:
     first, second, other = quick(name), quick(name), quick(name, seed=1)
-    assert first.trace == second.trace
-    assert first.trace != other.trace
-    assert first.lower_bound == other.lower_bound  # the data do not depend on the seed
+    for column in ("loss", "H", "loss_after", "step_norm"):
+        assert first.trace.column(column) == second.trace.column(column)
+    # The last bit of a least-squares bound depends on where its memory lies.
+    assert second.trace.column("gap") == pytest.approx(first.trace.column("gap"), rel=1e-9)
+    assert first.trace.column("loss") != other.trace.column("loss")
+    assert other.lower_bound == pytest.approx(first.lower_bound, rel=1e-12)  # the same data
 
 
 def test_plans_hold_enough_points() -> None:
@@ -119,7 +122,7 @@ def test_every_source_of_f_star_is_a_sentence() -> None:
     [
         ({"name": "mlp"}, "object: expected one of deep-linear, .*digits-vit, got 'mlp'"),
         ({"steps": 0}, "steps: expected at least 1, got 0"),
-        ({"every": 0}, "every: expected a whole number of at least 1, got 0"),
+        ({"every": 0}, "every: expected a whole number of updates of at least 1, got 0"),
     ],
 )
 def test_mistakes_are_one_sentence(choices, sentence: str) -> None:

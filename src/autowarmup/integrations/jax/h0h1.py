@@ -20,7 +20,7 @@ def h0h1(rule: H0H1, run: Run, dtype: Any) -> TracedRule:
         return jnp.asarray(jnp.nan, dtype), 1.0 / (1.0 + over), False
 
     def advance(carry: Array, update: TracedUpdate) -> TracedMove:
-        # Under jit a first loss on the bound is not refused; its gap of 0 is not the first gap.
+        # Under jit nobody refuses a first loss on the bound: a gap of 0 is not the first.
         fresh = jnp.isnan(carry) & (update.smoothed > 0.0)
         gap0 = jnp.where(fresh, update.smoothed, carry)
         share = 1.0 / (1.0 + over * jnp.minimum(1.0, update.smoothed / gap0))
