@@ -19,6 +19,7 @@ from autowarmup import GapLaw, Trace
 
 HOSTS = [*TORCH_LOOPS, *TORCH_FRAMEWORKS, *JAX_FRAMEWORKS]
 GOLDEN = Path(__file__).parent.parent / "golden"
+RUNS = json.loads((GOLDEN / "runs.json").read_text())
 # It visits the ramp of the cap, too.
 LAW = {"rule": GapLaw(end=0.23, div=10.0, max_fraction=0.3)}
 RULES = {"default": {}, "law": LAW}
@@ -60,11 +61,10 @@ def test_the_rates_are_those_of_the_core(host, options):
 
 
 @every_host
-@pytest.mark.parametrize("name", ["muon", "lion"])
+@pytest.mark.parametrize("name", RUNS)
 def test_the_golden_trace(host, name):
-    run = json.loads((GOLDEN / "runs.json").read_text())[name]
-    trace = Trace.read(GOLDEN / f"{name}.jsonl")
-    options = {"rule": GapLaw(end=run["gap_peak"] / run["gap0"], div=run["div"])}
+    run, trace = RUNS[name], Trace.read(GOLDEN / f"{name}.jsonl")
+    options = {"rule": run["rule"]}
     rates = drive(host(run["steps_done"], **options), trace.column("loss"))
     if host.lag:
         assert same(host, rates, expected(host, trace.column("loss"), **options))
