@@ -149,13 +149,18 @@ def test_a_saved_state_goes_on_as_if_never_saved(rule, losses):
 
 
 @every_rule
-def test_a_first_loss_under_the_bound_is_refused_by_those_that_read_it(rule):
-    state = begin(rule, told(lower_bound=3.0, div=4.0))
-    if rule.reads_loss:
-        with pytest.raises(ValueError, match=r"expected lower_bound < 3\.0, got 3\.0"):
-            step(state, 3.0)
+@pytest.mark.parametrize("before", [[], [None, math.nan]], ids=["at once", "late"])
+@pytest.mark.parametrize("first", [3.0, 2.5])
+def test_a_first_loss_on_the_bound_is_refused_by_those_that_read_it(rule, before, first):
+    run = told(lower_bound=3.0, div=4.0)
+    state = held = states(rule, before, run)[-1]
+    if rule.reads_loss and state.phase == "warmup":
+        with pytest.raises(ValueError, match=rf"expected lower_bound < {first}, got 3\.0"):
+            step(state, first)
+        assert state == held
     else:
-        assert step(state, 3.0).step == 1
+        assert step(state, first).gap == 0.0
+    assert states(rule, [*before, 3.5, first], run)[-1].step == len(before) + 2
 
 
 @every_rule
@@ -173,8 +178,11 @@ def test_runs_of_a_few_updates_work_and_may_be_overrun(rule, total, heard):
 @every_rule
 def test_what_is_no_saved_state_is_refused(rule):
     values = begin(rule, told()).to_dict()
-    with pytest.raises(ValueError, match="expected the state of a warm-up"):
-        WarmupState.from_dict({**values, "more": 1}, found)
+    changes: list[dict[str, Any]] = [{"run": None}, {"run": {}}, {"status": "FLYING"}, {"more": 1}]
+    changes += [{"tracker": 7}, *([{"memory": 7}] if rule is not OWN else [])]
+    for wrong in (*(values | change for change in changes), {}):
+        with pytest.raises(ValueError, match="expected the state of a warm-up"):
+            WarmupState.from_dict(wrong, found)
 
 
 @pytest.mark.parametrize(("beta", "length"), [(0.0, 2), (0.9, 20), (0.99, 200), (0.999, 2000)])

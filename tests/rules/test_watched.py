@@ -78,16 +78,6 @@ def test_a_loss_that_falls_enough_gives_the_plain_ramp(total: int, watch: Watche
             assert not state.memory.holding
 
 
-@pytest.mark.parametrize("before", [[], [None, math.nan]])
-@pytest.mark.parametrize("first", [1.0, 0.5])
-def test_a_first_loss_that_is_not_above_the_bound_is_refused(
-    before: list[float | None], first: float
-) -> None:
-    with pytest.raises(ValueError, match=f"expected lower_bound < {first}, got 1.0"):
-        run([*before, first], 60, lower_bound=1.0)
-    assert run([*before, 1.5, first], 60, lower_bound=1.0)[-1].step == len(before) + 2
-
-
 @given(st.floats(0.0, 0.99), st.integers(20, 400))
 def test_a_stall_lowers_the_rate_by_what_is_missing(missing_share: float, total: int) -> None:
     window = size_of(total)

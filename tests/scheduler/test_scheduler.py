@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, GapLaw
-from autowarmup.rules import Run, Status, begin, step
 
 LAW = GapLaw(end=0.23, div=10.0, max_fraction=0.3)
 """Its cap comes before its gap, so that a run visits the ramp, too."""
@@ -44,20 +43,6 @@ def test_the_first_update_runs_at_lr_over_div():
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 / 20)
     assert scheduler.get_last_lr() == [optimizer.param_groups[0]["lr"]]
     assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
-
-
-def test_the_rates_are_those_of_the_core_loop():
-    losses = [falling_loss(k) for k in range(60)]
-    optimizer, scheduler = make(rule=GapLaw(div=10))
-    state = begin(GapLaw(div=10), Run(60))
-    expected = []
-    for loss in losses:
-        expected.append(0.5 * state.factor)
-        state = step(state, loss)
-    assert drive(optimizer, scheduler, losses) == expected
-    assert scheduler.phase == "done"
-    assert (scheduler.warmup_end_step, scheduler.warmup_ended_by) == (state.end, state.ended_by)
-    assert [point.lr for point in scheduler.trace] == expected
 
 
 def test_one_factor_multiplies_the_peak_rate_of_every_group_of_every_optimizer():
@@ -115,18 +100,6 @@ def test_observed_micro_batches_are_averaged_and_metrics_is_an_alias():
         second.step()
     assert second.state.gap == pytest.approx(first.state.gap, rel=1e-14)
     assert second.factor == pytest.approx(first.factor, rel=1e-12)
-
-
-def test_a_loss_that_is_not_a_number_gives_a_status_and_no_rate_of_its_own():
-    optimizer, scheduler = make()
-    optimizer.step()
-    scheduler.step(5.0)
-    rate = scheduler.get_last_lr()
-    for bad in (math.nan, math.inf, -math.inf):
-        optimizer.step()
-        scheduler.step(bad)
-        assert scheduler.status is Status.NON_FINITE
-        assert scheduler.get_last_lr() == rate
 
 
 def test_reading_twice_changes_nothing():
@@ -268,13 +241,6 @@ def test_arguments_of_earlier_versions_say_the_new_spelling(options, new):
         make(**options)
     with pytest.raises(TypeError, match="unexpected keyword argument 'warmup_steps'"):
         make(warmup_steps=3)
-
-
-def test_a_lower_bound_above_the_first_loss_is_refused():
-    optimizer, scheduler = make(lower_bound=3.2)
-    optimizer.step()
-    with pytest.raises(ValueError, match="lower_bound"):
-        scheduler.step(3.0)
 
 
 def test_bad_optimizers_and_losses_are_refused():
