@@ -125,11 +125,12 @@ def test_a_call_without_an_update_changes_nothing(host):
 
 
 @every_host
-def test_an_update_without_a_loss_counts_and_says_so(host):
+@every_rule
+def test_an_update_without_a_loss_counts_and_says_so(host, options):
     losses = [falling_loss(k) if k % 4 else None for k in range(STEPS)]
-    run = host(STEPS, **LAW)
-    assert same(host, drive(run, losses), expected(host, losses, **LAW))
-    run = host(STEPS, **LAW)
+    run = host(STEPS, **options)
+    assert same(host, drive(run, losses), expected(host, losses, **options))
+    run = host(STEPS, **options)
     drive(run, [5.0, 4.9, None] + [4.8] * host.lag)
     assert run.status() == "NO_LOSS"
 
