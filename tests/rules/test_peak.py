@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autowarmup.norms.named import NORMS
 from autowarmup.rules import GapLaw
 from autowarmup.rules.gap_law import peak
 from autowarmup.rules.gap_law.objective import lowest_minimum, objective
@@ -230,12 +231,6 @@ def test_published_without_scipy_says_what_to_install(monkeypatch: pytest.Monkey
     ("kind", "expected"), [("spectral", 65_280), ("linf", 123_568_128), ("frobenius", 85)]
 )
 def test_kappa_of_the_published_shapes(kind: str, expected: int) -> None:
-    assert peak.kappa(kind, SHAPES) == expected
+    norm = NORMS[kind]()
+    assert sum(norm.kappa(shape) for shape in SHAPES) == expected
     assert expected == pytest.approx(KAPPAS[kind], rel=5e-4)
-
-
-def test_kappa_refuses_what_it_cannot_count() -> None:
-    with pytest.raises(ValueError, match="expected the norm spectral, linf or frobenius, got 'l7'"):
-        peak.kappa("l7", SHAPES)
-    with pytest.raises(ValueError, match=r"expected \(m, n\), got \(3,\)"):
-        peak.kappa("linf", [(3,)])

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autowarmup.calibrate import BISECTIONS, largest_fractions
 from autowarmup.lab.bench.directions import BETA, Direction, Stack, per_replica
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.rules import build, started
 from autowarmup.rules import step as advance
 
-SMALLEST, BISECTIONS = 1e-3, 10
 FORWARD = 1.0 / 3.0
 """Cost of a forward pass in training steps: backward is counted as two forwards."""
 
@@ -143,17 +143,11 @@ class Fleet:
             after = self.losses(moved, batch[chosen])
             return (losses[chosen] - after) / (fraction * slope) >= least
 
-        low = torch.full_like(lrs, math.log(SMALLEST))
-        high = torch.zeros_like(lrs)
-        whole = enough(torch.ones_like(lrs))
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            good = enough(middle.exp())
-            low, high = torch.where(good, middle, low), torch.where(good, high, middle)
-        for replica, bears, share in zip(replicas, whole.tolist(), low.exp().tolist(), strict=True):
-            replica.start = 1.0 if bears else share
+        found = largest_fractions(lambda tried: enough(torch.tensor(tried)).tolist(), len(lrs))
+        for replica, share in zip(replicas, found, strict=True):
+            replica.start = share
             # One probe where the peak rate is borne, else all; and a backward pass of its own.
-            replica.extra_forwards += 1 + (0 if bears else BISECTIONS) + 3
+            replica.extra_forwards += 1 + (0 if share == 1.0 else BISECTIONS) + 3
 
     def _displacement(self, key: str, u: Tensor) -> Tensor:
         """Return what a rate multiplies: the update with its decoupled decay."""

@@ -12,7 +12,6 @@ import importlib
 import importlib.util
 import math
 import warnings
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -57,7 +56,7 @@ def accurate(div: float, gap0: float, kappa: float, sigma: float = SIGMA) -> flo
     Args:
         div: peak rate over first rate, > 1.
         gap0: first gap, in units of the loss.
-        kappa: sum over the 2-D parameters of sup ||v||_* / ||v||, see `kappa`.
+        kappa: sum over the 2-D parameters of sup ||v||_* / ||v||, see `norms.Norm.kappa`.
         sigma: the paper's constant.
 
     Raises:
@@ -90,7 +89,7 @@ def published(
     Args:
         div: peak rate over first rate, > 1.
         gap0: first gap, in (0.02, 1e9) because of the scan's fixed ends.
-        kappa: sum over the 2-D parameters of sup ||v||_* / ||v||, see `kappa`.
+        kappa: sum over the 2-D parameters of sup ||v||_* / ||v||, see `norms.Norm.kappa`.
         sigma: the paper's constant.
         lr: peak rate in the integrand.
 
@@ -199,34 +198,6 @@ def choose(rule: str | float, *, div: float, gap0: float, kappa: float | None = 
     if kappa is None:
         raise ValueError(f"expected kappa for end={rule!r}, got none; end='flat' needs none")
     return (accurate if rule == "accurate" else published)(div, gap0, kappa)
-
-
-def kappa(kind: str, shapes: Iterable[Sequence[int]]) -> float:
-    """Return the sum over matrices of the largest ratio of dual norm to norm.
-
-    Per m x n matrix: min(m, n) for "spectral" (nuclear / spectral), m n for "linf" (l1 / l_inf),
-    1 for "frobenius", which is its own dual (arXiv 2602.05813, practical scheduler).
-
-    Args:
-        kind: the norm that constrains the step.
-        shapes: the shapes of all 2-D parameters.
-
-    Raises:
-        ValueError: an unknown kind, or a shape that is not of two positive sizes.
-
-    Example:
-        >>> [kappa(kind, [(3, 5), (2, 2)]) for kind in ("spectral", "linf", "frobenius")]
-        [5.0, 19.0, 2.0]
-    """
-    if kind not in ("spectral", "linf", "frobenius"):
-        raise ValueError(f"expected the norm spectral, linf or frobenius, got {kind!r}")
-    total = 0
-    for shape in shapes:
-        if len(shape) != 2 or min(shape) < 1:
-            raise ValueError(f"kappa counts 2-D parameters: expected (m, n), got {tuple(shape)}")
-        m, n = int(shape[0]), int(shape[1])
-        total += {"spectral": min(m, n), "linf": m * n, "frobenius": 1}[kind]
-    return float(total)
 
 
 def _check_div(div: float) -> None:
