@@ -10,6 +10,7 @@ from autowarmup.rules.autowu import AutoWU
 from autowarmup.rules.base import KINDS, Move, Rule, Run, Update
 from autowarmup.rules.gap_law.rule import GapLaw
 from autowarmup.rules.h0h1 import H0H1
+from autowarmup.rules.paced import Paced
 from autowarmup.rules.registry import DEFAULT_RULE, HAND_TUNED, RULES, rule_of
 from autowarmup.rules.state import PHASES, WarmupState, begin, step
 from autowarmup.rules.status import Status
@@ -28,6 +29,7 @@ __all__ = [
     "GapLaw",
     "Linear",
     "Move",
+    "Paced",
     "Rule",
     "Run",
     "Status",

@@ -19,6 +19,10 @@ from autowarmup.rules.status import Status
 KINDS = ("fixed", "literature", "own")
 """fixed: a length chosen beforehand; literature: from a paper of others; own: this project's."""
 
+FAMILIES = ("spectral", "frobenius", "sign", "preconditioned", "other")
+"""Muon and its kind; normalized SGD; Lion, Signum, signSGD; SOAP, Shampoo, Kron; Adam and the rest.
+"""
+
 Memory = TypeVar("Memory")
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
@@ -47,6 +51,9 @@ class Run:
         beta: slowest memory of the optimizer (b2 of Adam and Lion, else the momentum), in [0, 1).
         kappa: sum over 2-D parameters of sup ||v||_* / ||v||, for rules with `needs_kappa`.
         div: peak rate over first rate as measured on the first batch, >= 1; `None`: not measured.
+        family: class of the optimizer, one of `FAMILIES`.
+        parameters: how many the optimizer trains, >= 1; `None`: not known.
+        trained: whether the model is one that is trained already, as in fine-tuning.
 
     Raises:
         ValueError: an argument out of its range; the message names it.
@@ -59,6 +66,9 @@ class Run:
     beta: float = 0.9
     kappa: float | None = None
     div: float | None = None
+    family: str = "other"
+    parameters: int | None = None
+    trained: bool = False
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen; values become plain JSON here
@@ -74,6 +84,11 @@ class Run:
         expect(0 <= self.beta < 1, "0 <= beta < 1", self.beta)
         expect(self.kappa is None or self.kappa > 0, "kappa > 0", self.kappa)
         expect(self.div is None or self.div >= 1, "div >= 1", self.div)
+        expect(self.family in FAMILIES, f"family to be one of {', '.join(FAMILIES)}", self.family)
+        if self.parameters is not None:
+            set_field(self, "parameters", whole("parameters", self.parameters))
+            expect(self.parameters >= 1, "parameters >= 1", self.parameters)
+        set_field(self, "trained", bool(self.trained))
 
 
 class Update(NamedTuple):
@@ -141,6 +156,14 @@ class Rule(ABC, Generic[Memory]):
     @abstractmethod
     def advance(self, memory: Memory, update: Update) -> Move[Memory]:
         """Return the share of the next update of warm-up."""
+
+    def watches(self, memory: Memory, step: int) -> bool:
+        """Return whether it still reads the loss of this update after warm-up.
+
+        While it does, `advance` goes on to be asked after warm-up: its share is what the decay
+        multiplies.
+        """
+        return False
 
     def restore(self, values: Any) -> Memory:
         """Return the memory from its JSON values: the fields of a NamedTuple as a dict."""

@@ -19,6 +19,7 @@ from autowarmup.rules.base import Rule
 from autowarmup.rules.gap_law.peak import ENDS
 from autowarmup.rules.gap_law.rule import GapLaw
 from autowarmup.rules.h0h1 import H0H1
+from autowarmup.rules.paced import Paced
 from autowarmup.rules.timed import Doubling, Linear, Untuned
 from autowarmup.rules.watched import Watched
 
@@ -31,6 +32,7 @@ HAND_TUNED: tuple[Linear, ...] = tuple(
 """The lengths that hand tuning may choose from: none, 1, 2, 5, 10, 20 and 40 % of the run."""
 
 _WORDS: dict[str, Callable[..., Rule[Any]]] = {
+    "paced": Paced,
     "watched": Watched,
     **{end: partial(GapLaw, end=end) for end in ENDS},
     "gap law": GapLaw,

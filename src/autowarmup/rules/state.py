@@ -180,8 +180,13 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
             status = said or Status.ENDED
     else:
         assert end is not None, "the decay begins where warm-up ended"
+        said = None
+        if rule.watches(memory, taken):
+            memory, share, _, said = rule.advance(
+                memory, record(Update, (run, taken, share, loss, gap, tracker.gap, event))
+            )
         factor = share * _decayed(run, after, end)
-        status = event or _DECAYING
+        status = said or event or _DECAYING
     return record(WarmupState, (rule, run, after, factor, phase, status, tracker, memory, share,
                                 end, ended_by, non_finite, spikes, below_bound))  # fmt: skip
 

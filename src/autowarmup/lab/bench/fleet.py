@@ -51,7 +51,7 @@ class Replica:
     updates: int = 0
 
     def __post_init__(self) -> None:
-        self.rule = build(self.plan.rule, self.plan.options)
+        self.rule = build(self.plan)
 
     def begin(self, beta: float) -> None:
         """Make the rule's state; extra passes are paid for in updates."""

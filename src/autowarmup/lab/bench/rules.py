@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import SIZES, Setup
-from autowarmup.rules import Linear, Rule, Run, WarmupState, Watched, begin, rule_of
+from autowarmup.rules import Linear, Paced, Rule, Run, WarmupState, Watched, begin, rule_of
 
 _NORMS = {
     "muon": "spectral",
@@ -17,6 +19,8 @@ _NORMS = {
     "adamw": "linf",  # not norm-constrained: the norms whose steps theirs resemble most
     "sgd": "frobenius",
 }
+FAMILY = {"muon": "spectral", "lion": "sign", "signum": "sign", "normsgd": "frobenius"}
+"""Class of the optimizer; "other" for those that are not named."""
 DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
 
 
@@ -55,39 +59,66 @@ def length_of(name: str, steps: int) -> int | None:
     return rule.length(Run(steps)) if isinstance(rule, Linear) else None
 
 
-def build(name: str, options: dict[str, Any]) -> Rule[Any]:
-    """Return the rule of a run, with constants of its own where the options name some."""
-    return Watched(**options["watch"]) if "watch" in options else rule_of(name)
+def build(plan: RunPlan) -> Rule[Any]:
+    """Return the rule of a run: with constants of its own where the options name some, and with
+    the tokens of an update where it counts them."""
+    if "watch" in plan.options:
+        return Watched(**plan.options["watch"])
+    rule = rule_of(plan.rule)
+    if isinstance(rule, Paced):
+        settings = {"tokens_per_update": tokens_of(plan.setup), **plan.options.get("pace", {})}
+        return replace(rule, **settings)
+    return rule
+
+
+def tokens_of(setup: Setup) -> float | None:
+    """Return the tokens of an update, `None` where there are none."""
+    size = SIZES.get(setup.model)
+    return None if size is None else float(setup.batch * size.sequence_length)
 
 
 def started(
     rule: Rule[Any], setup: Setup, steps: int, options: dict[str, Any], *, start: float, beta: float
 ) -> WarmupState:
     """Return the state before the first update of a rule with this measured start."""
-    kappa = kappa_of(setup) if rule.needs_kappa else None
-    div = 1.0 / start if rule.measured_start is not None else None
-    return begin(rule, Run(steps, beta=beta, kappa=kappa, div=div, **_told(options)))
+    return begin(
+        rule,
+        Run(
+            steps,
+            beta=beta,
+            kappa=kappa_of(setup) if rule.needs_kappa else None,
+            div=1.0 / start if rule.measured_start is not None else None,
+            family=FAMILY.get(setup.optimizer, "other"),
+            parameters=sum(math.prod(shape) for shape in _shapes(setup)),
+            trained=bool(setup.trained),
+            **_told(options),
+        ),
+    )
 
 
 def kappa_of(setup: Setup) -> float:
     """Return the paper's kappa for the shapes and the optimizer of a set-up."""
-    shapes: list[tuple[int, ...]] = list(DIGITS_SHAPES)
-    if setup.model != "digits":
-        size = SIZES[setup.model]
-        width, hidden = size.width, size.hidden
-        block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)]
-        shapes = [(256, width), *block * size.layers]
     from autowarmup.norms.named import NORMS  # torch: reading a summary needs none
 
     norm = NORMS[_NORMS[setup.optimizer]]()
-    return float(sum(norm.kappa(shape) for shape in shapes))
+    return float(sum(norm.kappa(shape) for shape in _shapes(setup)))
+
+
+def _shapes(setup: Setup) -> list[tuple[int, ...]]:
+    """Return the shapes of the matrices of a small model."""
+    if setup.model == "digits":
+        return list(DIGITS_SHAPES)
+    size = SIZES[setup.model]
+    width, hidden = size.width, size.hidden
+    block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)]
+    return [(256, width), *block * size.layers]
 
 
 def training_fields(plan: RunPlan) -> dict[str, Any]:
     """Return what `TrainConfig` is told of a plan's rule."""
-    return {"rule": build(plan.rule, plan.options).name, **_told(plan.options)}
+    return {"rule": build(plan).name, **_told(plan.options)}
 
 
 def _told(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that are not settings of the rule."""
-    return {name: value for name, value in options.items() if name != "watch"}
+    return {name: value for name, value in options.items() if name not in ("watch", "pace")}

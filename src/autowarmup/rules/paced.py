@@ -1,0 +1,278 @@
+"""The paced ramp: as long as optimizers of this class need, lowered only where the loss rises.
+
+Two findings stand behind it (docs/bench.md).
+
+How long a warm-up has to be does not grow with the run. Published sweeps at 124M to 520M parameters
+agree on a number of tokens per parameter that differs by the class of the optimizer: Muon and its
+kind need a fraction of one, sign updates and Adam about eight. Where tokens are not known, updates
+take their place. So the rule needs no length of the run but to stay within a short one, and a model
+that is trained already gets a short ramp.
+
+A rate that is too high shows in a loss that rises, and nothing else shows it safely. A slow fall
+does not: real losses fall by 3 to 6 % while the time doubles, fine-tuning by less, and a model on a
+plateau needs a higher rate, not a lower one. So the loss is looked at eight times while the time
+doubles; where the level of the last half octave lies above the lowest before it by more than noise
+explains, and is not falling again, the rate is halved and climbs back half as fast.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, record, whole
+from autowarmup.rules.status import Status
+
+TOKENS = {"spectral": 0.3, "preconditioned": 4.0}
+"""Tokens per parameter of a full ramp by the class of the optimizer; 8.2 for all others."""
+UPDATES = {"spectral": 300, "frobenius": 400, "preconditioned": 1000}
+"""Updates of a full ramp where tokens are not known; 2,000 for all others."""
+OTHER_TOKENS, OTHER_UPDATES = 8.2, 2000
+MOST_TOKENS = 2**30
+"""Above 130M parameters the best published lengths stop growing, at about a billion tokens."""
+TRAINED_SHARE, TRAINED_UPDATES = 0.05, 100
+"""The ramp of a model that is trained already: this share of the run, at most so many updates."""
+
+FIRST, PER_OCTAVE, HALF = 32, 8, 4
+"""The first look, looks while the time doubles, and those in half of that."""
+LARGEST = 1e150
+"""At which a loss is counted: its square is still a number."""
+
+
+class Level(NamedTuple):
+    """Loss over half an octave: the median of the means between looks, and its variance."""
+
+    mean: float
+    variance: float
+
+
+class Block(NamedTuple):
+    """Losses between two looks: their number, their mean, and the variance of one of them."""
+
+    seen: int
+    mean: float
+    variance: float
+
+
+class Looks(NamedTuple):
+    """What looking at the loss has found; changes at looks only.
+
+    Attributes:
+        index: of the next look.
+        due: its update.
+        slope: rise of the share per update.
+        blocks: the last blocks, at most half an octave of them.
+        levels: the last levels, at most half an octave of them.
+        best: the lowest level that ended before the oldest of these.
+        pause: looks to let pass.
+        lowered: how often the rate was lowered.
+    """
+
+    slope: float
+    index: int = 0
+    due: int = FIRST
+    blocks: tuple[Block, ...] = ()
+    levels: tuple[Level, ...] = ()
+    best: Level | None = None
+    pause: int = 0
+    lowered: int = 0
+
+
+class Pace(NamedTuple):
+    """What the rule remembers.
+
+    Attributes:
+        length: updates of the full ramp.
+        until: the update at which looking ends.
+        looks: what they have found.
+        seen: losses since the last look.
+        total: their sum.
+        rough: the sum of their (difference to the loss before)^2 / 2.
+        last: the last loss.
+    """
+
+    length: int
+    until: int
+    looks: Looks
+    seen: int = 0
+    total: float = 0.0
+    rough: float = 0.0
+    last: float | None = None
+
+
+_MOVE: type[Move[Pace]] = Move
+
+
+@dataclass(frozen=True)
+class Paced(Rule[Pace]):
+    """Linear ramp paced by tokens or updates, lowered where the loss rises.
+
+    Update k of a full ramp over W updates runs at (k + 1) / W of the peak rate. W is the first that
+    is known of: `length`; 5 % of the run, at most 100 updates, for a model that is trained already;
+    tokens per parameter over `tokens_per_update` (0.3 for Muon and other spectral steps, 4 for SOAP
+    and Shampoo, 8.2 for others, at most 2^30 tokens); 300 updates for spectral steps, 400 for
+    normalized SGD, 1,000 for SOAP and Shampoo, 2,000 for others. It is at most `cap` of the run.
+
+    Args:
+        tokens_per_update: of a language model, over all micro-batches and processes, > 0.
+        length: updates of the ramp, >= 1, if they are to be fixed.
+        cap: largest share of the run for ramp and watch, in (0, 1].
+        sure: standard errors by which the loss has to rise, > 0.
+        least: relative rise below which nothing is done, >= 0.
+        keep: factor on the rate where it is lowered, in (0, 1).
+        floor: share of the peak rate below which it is not lowered, in [0, 1].
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Example:
+        >>> Paced().name, Paced(tokens_per_update=65_536).name
+        ('paced', 'paced(tokens_per_update=65536.0)')
+        >>> Paced().length_in(Run(100_000, family="spectral"))
+        300
+        >>> muon = Run(100_000, family="spectral", parameters=124_000_000)
+        >>> Paced(tokens_per_update=131_072).length_in(muon)
+        284
+    """
+
+    word: ClassVar[str] = "paced"
+
+    tokens_per_update: float | None = None
+    length: int | None = None
+    cap: float = 0.45
+    sure: float = 2.5
+    least: float = 0.01
+    keep: float = 0.5
+    floor: float = 0.02
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # values become plain JSON here
+        for name in ("cap", "sure", "least", "keep", "floor"):
+            set_field(self, name, finite(name, getattr(self, name)))
+        if self.tokens_per_update is not None:
+            set_field(
+                self, "tokens_per_update", finite("tokens_per_update", self.tokens_per_update)
+            )
+            expect(self.tokens_per_update > 0, "tokens_per_update > 0", self.tokens_per_update)
+        if self.length is not None:
+            set_field(self, "length", whole("length", self.length))
+            expect(self.length >= 1, "length >= 1", self.length)
+        expect(0 < self.cap <= 1, "0 < cap <= 1 (of the run)", self.cap)
+        expect(self.sure > 0, "sure > 0", self.sure)
+        expect(self.least >= 0, "least >= 0", self.least)
+        expect(0 < self.keep < 1, "0 < keep < 1", self.keep)
+        expect(0 <= self.floor <= 1, "0 <= floor <= 1", self.floor)
+
+    def length_in(self, run: Run) -> int:
+        """Return W, the number of updates of the full ramp in a run."""
+        return max(1, min(self._wanted(run), self._most(run)))
+
+    def _wanted(self, run: Run) -> int:
+        if self.length is not None:
+            return self.length
+        if run.trained:
+            share = math.inf if run.total_steps is None else TRAINED_SHARE * run.total_steps
+            return round(min(share, TRAINED_UPDATES))
+        if self.tokens_per_update and run.parameters and run.family != "frobenius":
+            tokens = TOKENS.get(run.family, OTHER_TOKENS) * run.parameters
+            return round(min(tokens, MOST_TOKENS) / self.tokens_per_update)
+        return UPDATES.get(run.family, OTHER_UPDATES)
+
+    def _most(self, run: Run) -> int:
+        """Return the updates that ramp and watch may take."""
+        return sys.maxsize if run.total_steps is None else math.floor(self.cap * run.total_steps)
+
+    def start(self, run: Run) -> Move[Pace]:
+        """Return the share of the first update."""
+        length = self.length_in(run)
+        until = 4 * length if run.total_steps is None else max(length, self._most(run))
+        slope = 1.0 / length
+        memory = Pace(length, until, Looks(slope))
+        return Move(memory, slope, "" if length > 1 else "not needed")
+
+    def advance(self, memory: Pace, update: Update) -> Move[Pace]:
+        """Rise, and look at the loss when it is time."""
+        _, step, share, _, gap, _, _ = update
+        length, until, looks, seen, total, rough, last = memory
+        after, status = step + 1, None
+        if gap is not None:
+            if gap > LARGEST:
+                gap = LARGEST
+            if last is not None:
+                rough += 0.5 * (gap - last) * (gap - last)
+            seen, total, last = seen + 1, total + gap, gap
+        if after == looks.due:
+            lowered = looks.lowered
+            if seen:
+                looks = self._look(looks, Block(seen, total / seen, rough / seen))
+            if looks.lowered > lowered:
+                share, status = max(share * self.keep, min(share, self.floor)), Status.LOWERED
+            looks = looks._replace(index=looks.index + 1, due=_due(looks.index + 1))
+            seen, total, rough = 0, 0.0, 0.0
+        if status is None and share < 1.0:
+            lowered = looks.lowered
+            share = min(1.0, share + looks.slope if lowered else (after + 1) / length)
+        memory = record(Pace, (length, until, looks, seen, total, rough, last))
+        ended = "length" if after >= length - 1 else ""
+        return record(_MOVE, (memory, share, ended, status))
+
+    def watches(self, memory: Pace, step: int) -> bool:
+        """Return whether the loss of this update is looked at, after warm-up too."""
+        return step < memory.until
+
+    def _look(self, looks: Looks, block: Block) -> Looks:
+        """Take in a block, and count it as lowered where the loss has risen."""
+        blocks = (*looks.blocks, block)[-HALF:]
+        if len(blocks) < HALF:
+            return looks._replace(blocks=blocks)
+        now = _level(blocks)
+        levels, best = looks.levels, looks.best
+        before = levels[0] if len(levels) == HALF else None
+        if before is not None and (best is None or before.mean < best.mean):
+            best = before
+        looks = looks._replace(blocks=blocks, levels=(*levels, now)[-HALF:], best=best)
+        if looks.pause:
+            return looks._replace(pause=looks.pause - 1)
+        if best is None or before is None:
+            return looks
+        error = math.sqrt(best.variance + now.variance)
+        risen = now.mean - best.mean > max(self.sure * error, self.least * best.mean)
+        if not risen or now.mean < (1.0 - self.least) * before.mean:
+            return looks
+        slope = looks.slope * self.keep
+        return looks._replace(slope=slope, pause=HALF, lowered=looks.lowered + 1)
+
+    def restore(self, values: Any) -> Pace:
+        """Return the memory from its JSON values."""
+        memory = Pace(**values)
+        looks = Looks(*memory.looks)
+        return memory._replace(
+            looks=looks._replace(
+                blocks=tuple(Block(*block) for block in looks.blocks),
+                levels=tuple(Level(*level) for level in looks.levels),
+                best=None if looks.best is None else Level(*looks.best),
+            )
+        )
+
+
+def _due(index: int) -> int:
+    """Return the update after which a look is taken.
+
+    Example:
+        >>> [_due(index) for index in (0, 1, 4, 8)]
+        [32, 35, 45, 64]
+    """
+    return round(FIRST * 2.0 ** (index / PER_OCTAVE))
+
+
+def _level(blocks: tuple[Block, ...]) -> Level:
+    """Return the loss over blocks; a spike within one of them does not move it.
+
+    The variance is that of a mean of as many independent losses, times 1.5 for the median.
+    """
+    seen = sum(block.seen for block in blocks)
+    noise = sum(block.seen * block.variance for block in blocks) / seen
+    return Level(statistics.median(block.mean for block in blocks), 1.5 * noise / seen)
