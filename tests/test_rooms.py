@@ -132,7 +132,7 @@ def test_rules_need_neither_torch_nor_a_framework(path):
 
 def test_the_default_is_named_in_one_place():
     """No signature and no field has a rule of its own as its default."""
-    words = "watched|flat|accurate|published|h0h1|untuned|autowu|doubling|linear[^\"']*"
+    words = "paced|watched|flat|accurate|published|h0h1|untuned|autowu|doubling|linear[^\"']*"
     default = re.compile(rf"(:\s*[\w\[\], |.\"]+|_RULE) = [\"']({words})[\"']")
     found = [
         f"{path.relative_to(SOURCE)}: {line.strip()}"

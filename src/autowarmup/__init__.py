@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from autowarmup.measure.fit import fit_curvature
     from autowarmup.measure.observer import CurvatureObserver
     from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
-    from autowarmup.rules import H0H1, GapLaw, Linear, Rule, Watched
+    from autowarmup.rules import H0H1, GapLaw, Linear, Paced, Rule
     from autowarmup.rules.gap_law.law import SmoothnessLaw
     from autowarmup.scheduler import AdaptiveWarmup
 
@@ -30,8 +30,8 @@ _HOMES = {
     "GapLaw": "autowarmup.rules",
     "H0H1": "autowarmup.rules",
     "Linear": "autowarmup.rules",
+    "Paced": "autowarmup.rules",
     "Rule": "autowarmup.rules",
-    "Watched": "autowarmup.rules",
     "Lion": "autowarmup.norms",
     "Muon": "autowarmup.norms",
     "NormalizedSGD": "autowarmup.norms",
@@ -49,6 +49,7 @@ __all__ = [
     "CurvatureObserver",
     "GapLaw",
     "Linear",
+    "Paced",
     "Lion",
     "Muon",
     "NormalizedSGD",
@@ -58,7 +59,6 @@ __all__ = [
     "Signum",
     "SmoothnessLaw",
     "Trace",
-    "Watched",
     "fit_curvature",
 ]
 

@@ -14,8 +14,15 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+_FAMILIES = {
+    "spectral": ("muon", "scion", "dion"),
+    "preconditioned": ("soap", "shampoo", "kron", "psgd"),
+    "sign": ("lion", "signum", "signsgd"),
+}
+"""Parts of class names by which the optimizers of other libraries are known."""
+_OF_NORM = {"spectral": "spectral", "linf": "sign", "frobenius": "frobenius"}
+
 Kappa = Callable[[Sequence[int]], float]
-_SIGN_NAMES = ("lion", "signum", "signsgd")
 
 
 def constraint_of(optimizer: Any, group: dict[str, Any]) -> tuple[str, Kappa] | None:
@@ -29,7 +36,70 @@ def constraint_of(optimizer: Any, group: dict[str, Any]) -> tuple[str, Kappa] | 
     if isinstance(optimizer, torch.optim.Muon):
         return "spectral", min
     name = type(optimizer).__name__.lower()
-    return ("linf", math.prod) if any(sign in name for sign in _SIGN_NAMES) else None
+    return ("linf", math.prod) if any(sign in name for sign in _FAMILIES["sign"]) else None
+
+
+def family_of(optimizers: Sequence[Optimizer]) -> str:
+    """Return the class of the optimizers, one of `autowarmup.rules.base.FAMILIES`.
+
+    A hybrid is what its norm-constrained part is, whatever its embeddings are trained with; of
+    several the one with most parameters counts.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(3, 5))
+        >>> family_of([torch.optim.Muon([weight]), torch.optim.AdamW([weight])])
+        'spectral'
+        >>> family_of([torch.optim.AdamW([weight])])
+        'other'
+    """
+    sizes: dict[str, int] = {}
+    for optimizer in optimizers:
+        name = type(optimizer).__name__.lower()
+        named = (family for family, parts in _FAMILIES.items() if any(p in name for p in parts))
+        by_name = next(named, "other")
+        for group in optimizer.param_groups:
+            known = constraint_of(optimizer, group)
+            family = by_name if known is None else _OF_NORM.get(known[0], "other")
+            if known is None and hasattr(optimizer, "norm_of"):
+                family = "other"  # it says of itself that this group has no norm
+            sizes[family] = sizes.get(family, 0) + sum(p.numel() for p in group["params"])
+    constrained = {family: size for family, size in sizes.items() if family != "other"}
+    return max(constrained, key=lambda family: constrained[family], default="other")
+
+
+def parameters_of(optimizers: Sequence[Optimizer]) -> int | None:
+    """Return the number of parameters that these optimizers train, `None` for none."""
+    held = {id(p): p.numel() for o in optimizers for g in o.param_groups for p in g["params"]}
+    return sum(held.values()) or None
+
+
+def looks_trained(optimizers: Sequence[Optimizer]) -> bool:
+    """Return whether the weights are those of a model that is trained already.
+
+    The scales of normalisation layers begin at 1 (or all at one value near it) and move apart in
+    training. So a model is taken for trained if it has vectors whose values lie around 1, and most
+    of these are not constant. Where there are none nothing can be said, and the answer is no.
+
+    Example:
+        >>> norm = torch.nn.LayerNorm(8)
+        >>> looks_trained([torch.optim.SGD(norm.parameters())])
+        False
+        >>> _ = torch.nn.init.normal_(norm.weight, 1.0, 0.05)
+        >>> looks_trained([torch.optim.SGD(norm.parameters())])
+        True
+    """
+    scales = moved = 0
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                if p.ndim != 1 or p.numel() < 2 or not p.is_floating_point():
+                    continue
+                if p.is_meta or hasattr(p, "to_local"):
+                    continue
+                low, high = (float(x) for x in torch.aminmax(p.detach()))
+                if high > 0.25 and low < 4.0 and 0.25 < float(p.detach().float().mean()) < 4.0:
+                    scales, moved = scales + 1, moved + (high > low)
+    return 2 * moved > scales
 
 
 def kappa_of(optimizers: Sequence[Optimizer]) -> float:

@@ -19,7 +19,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from autowarmup.agreement import Agreement, LossSum
 from autowarmup.calibrate import measure_start
 from autowarmup.history import History, Trace
-from autowarmup.optimizer_class import kappa_of, slowest_beta
+from autowarmup.optimizer_class import (
+    family_of,
+    kappa_of,
+    looks_trained,
+    parameters_of,
+    slowest_beta,
+)
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
@@ -32,9 +38,10 @@ from autowarmup.updates import Updates
 class AdaptiveWarmup(LRScheduler):
     """Warm-up that follows the loss, then a decay over the steps that remain.
 
-    With the default rule, "watched", the rate rises over 45 % of the run, steeply at first, and
-    goes back where the loss stops falling: a peak rate that is too high is never reached. What it
-    rests on is in docs/bench.md. Other rules are fixed lengths ("linear 5%"), the two papers' laws
+    With the default rule, "paced", the rate rises in a straight line, for as long as optimizers of
+    this class need: 300 updates for Muon, 2,000 for Lion and AdamW, less in a short run or for a
+    model that is trained already; `Paced(tokens_per_update=...)` counts tokens instead. Where the
+    loss rises, the rate is halved. What it rests on is in docs/bench.md. Other rules are fixed lengths ("linear 5%"), the two papers' laws
     ("flat", "accurate", "published" of arXiv 2602.05813; "h0h1" of arXiv 2510.03164), those of
     others, and your own (docs/add-a-rule.md).
 
@@ -51,9 +58,9 @@ class AdaptiveWarmup(LRScheduler):
         optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
             peak rates.
         total_steps: optimizer steps of the whole run.
-        rule: what leads to the peak rate: a name ("watched", "linear 5%", "linear 500 steps",
+        rule: what leads to the peak rate: a name ("paced", "linear 5%", "linear 500 steps",
             "flat(div=50)", see `autowarmup.rules.rule_of`) or a rule with its settings
-            (`Watched(share=0.3)`, `GapLaw(end="accurate", div=50)`, your own).
+            (`Paced(length=500)`, `GapLaw(end="accurate", div=50)`, your own).
         decay: "cosine", "linear", "wsd", "sqrt" or "constant".
         final_fraction: share of the peak rate at the end of the decay.
         lower_bound: a number that the loss cannot go below; the gap is the loss minus it. The
@@ -112,6 +119,9 @@ class AdaptiveWarmup(LRScheduler):
             lower_bound=lower_bound,
             beta=slowest_beta(self.optimizers),
             kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
+            family=family_of(self.optimizers),
+            parameters=parameters_of(self.optimizers),
+            trained=looks_trained(self.optimizers),
         )
         self.state: WarmupState = begin(chosen, run)
         self.peak_lrs: list[list[float]] = peaks_of(self.optimizers)
@@ -184,8 +194,9 @@ class AdaptiveWarmup(LRScheduler):
         if not happened:
             self.agreement.buffer.clear()  # of an update that was thrown away
             return
-        needed = self.state.phase == "warmup" and self.state.rule.reads_loss
-        seen, skipped = self.agreement.end_update(given, weight, needed=needed, overflow=overflow)
+        seen, skipped = self.agreement.end_update(
+            given, weight, needed=self.state.reads_next, overflow=overflow
+        )
         if not skipped:
             self._advance(seen)
 

@@ -103,7 +103,7 @@ def test_what_people_type_is_read(text: str, rule) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ("best", "rule: expected 'none', 'linear 5%', 'linear 500 steps', watched, .* got 'best'"),
+        ("best", "rule: expected 'none', 'linear 5%', 'linear 500 steps', paced, .* got 'best'"),
         ("", "got ''"),
         (None, "got None"),
         (0.05, "a bare number reads like a rate: write 'linear 5%' .* GapLaw\\(end=0.05\\)"),

@@ -67,7 +67,7 @@ def test_the_default_needs_no_measured_start():
         raise AssertionError("the default rule evaluates nothing")
 
     before = optimizer.param_groups[0]["lr"]
-    with pytest.warns(UserWarning, match="the rule 'watched' has no measured start"):
+    with pytest.warns(UserWarning, match="the rule 'paced' has no measured start"):
         div = scheduler.calibrate(closure)
     assert div == pytest.approx(0.5 / before)
     assert optimizer.param_groups[0]["lr"] == before

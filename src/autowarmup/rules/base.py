@@ -137,6 +137,7 @@ class Rule(ABC, Generic[Memory]):
         word: what the rule is called; settings that are not the usual ones follow in brackets.
         kind: one of `KINDS`.
         reads_loss: whether it follows the loss.
+        needs_bound: whether it reads the gap, so that the lower bound must lie below the losses.
         measured_start: least trust ratio of the first step (actual over promised decrease of the
             loss) where `calibrate` measures the first rate; `None`: there is nothing to measure.
         decays_throughout: the decay multiplies its shares from the first update on, and warm-up has
@@ -146,6 +147,7 @@ class Rule(ABC, Generic[Memory]):
     word: ClassVar[str]
     kind: ClassVar[str] = "own"
     reads_loss: ClassVar[bool] = True
+    needs_bound: ClassVar[bool] = True
     measured_start: ClassVar[float | None] = None
     decays_throughout: ClassVar[bool] = False
 

@@ -39,7 +39,7 @@ TRAINED_SHARE, TRAINED_UPDATES = 0.05, 100
 FIRST, PER_OCTAVE, HALF = 32, 8, 4
 """The first look, looks while the time doubles, and those in half of that."""
 LARGEST = 1e150
-"""At which a loss is counted: its square is still a number."""
+"""The largest loss that is counted as it is: the square of more is no number."""
 
 
 class Level(NamedTuple):
@@ -139,6 +139,7 @@ class Paced(Rule[Pace]):
     """
 
     word: ClassVar[str] = "paced"
+    needs_bound: ClassVar[bool] = False
 
     tokens_per_update: float | None = None
     length: int | None = None
@@ -170,6 +171,11 @@ class Paced(Rule[Pace]):
         """Return W, the number of updates of the full ramp in a run."""
         return max(1, min(self._wanted(run), self._most(run)))
 
+    def until(self, run: Run) -> int:
+        """Return the update at which looking at the loss ends."""
+        length = self.length_in(run)
+        return 4 * length if run.total_steps is None else max(length, self._most(run))
+
     def _wanted(self, run: Run) -> int:
         if self.length is not None:
             return self.length
@@ -188,29 +194,28 @@ class Paced(Rule[Pace]):
     def start(self, run: Run) -> Move[Pace]:
         """Return the share of the first update."""
         length = self.length_in(run)
-        until = 4 * length if run.total_steps is None else max(length, self._most(run))
         slope = 1.0 / length
-        memory = Pace(length, until, Looks(slope))
+        memory = Pace(length, self.until(run), Looks(slope))
         return Move(memory, slope, "" if length > 1 else "not needed")
 
     def advance(self, memory: Pace, update: Update) -> Move[Pace]:
         """Rise, and look at the loss when it is time."""
-        _, step, share, _, gap, _, _ = update
+        _, step, share, loss, _, _, _ = update
         length, until, looks, seen, total, rough, last = memory
         after, status = step + 1, None
-        if gap is not None:
-            if gap > LARGEST:
-                gap = LARGEST
+        if loss is not None:
+            if not -LARGEST < loss < LARGEST:
+                loss = math.copysign(LARGEST, loss)
             if last is not None:
-                rough += 0.5 * (gap - last) * (gap - last)
-            seen, total, last = seen + 1, total + gap, gap
+                rough += 0.5 * (loss - last) * (loss - last)
+            seen, total, last = seen + 1, total + loss, loss
         if after == looks.due:
             lowered = looks.lowered
             if seen:
                 looks = self._look(looks, Block(seen, total / seen, rough / seen))
             if looks.lowered > lowered:
                 share, status = max(share * self.keep, min(share, self.floor)), Status.LOWERED
-            looks = looks._replace(index=looks.index + 1, due=_due(looks.index + 1))
+            looks = looks._replace(index=looks.index + 1, due=look_at(looks.index + 1))
             seen, total, rough = 0, 0.0, 0.0
         if status is None and share < 1.0:
             lowered = looks.lowered
@@ -239,8 +244,8 @@ class Paced(Rule[Pace]):
         if best is None or before is None:
             return looks
         error = math.sqrt(best.variance + now.variance)
-        risen = now.mean - best.mean > max(self.sure * error, self.least * best.mean)
-        if not risen or now.mean < (1.0 - self.least) * before.mean:
+        risen = now.mean - best.mean > max(self.sure * error, self.least * abs(best.mean))
+        if not risen or before.mean - now.mean > self.least * abs(before.mean):
             return looks
         slope = looks.slope * self.keep
         return looks._replace(slope=slope, pause=HALF, lowered=looks.lowered + 1)
@@ -258,11 +263,11 @@ class Paced(Rule[Pace]):
         )
 
 
-def _due(index: int) -> int:
+def look_at(index: int) -> int:
     """Return the update after which a look is taken.
 
     Example:
-        >>> [_due(index) for index in (0, 1, 4, 8)]
+        >>> [look_at(index) for index in (0, 1, 4, 8)]
         [32, 35, 45, 64]
     """
     return round(FIRST * 2.0 ** (index / PER_OCTAVE))

@@ -23,7 +23,7 @@ from autowarmup.rules.paced import Paced
 from autowarmup.rules.timed import Doubling, Linear, Untuned
 from autowarmup.rules.watched import Watched
 
-DEFAULT_RULE = "watched"
+DEFAULT_RULE = "paced"
 """The rule that is followed if nothing is said; docs/bench.md has the evidence."""
 
 HAND_TUNED: tuple[Linear, ...] = tuple(

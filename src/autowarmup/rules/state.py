@@ -61,6 +61,13 @@ class WarmupState(NamedTuple):
     below_bound: int = 0
 
     @property
+    def reads_next(self) -> bool:
+        """Whether the rule reads the loss of the next update."""
+        if self.phase == "warmup":
+            return self.rule.reads_loss
+        return self.phase == "decay" and self.rule.watches(self.memory, self.step)
+
+    @property
     def gap(self) -> float | None:
         """Smoothed gap in units of the loss, `None` before the first finite loss."""
         return self.tracker.gap
@@ -128,7 +135,7 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
             if there is none. After warm-up it only feeds the record of the gap.
 
     Raises:
-        ValueError: the first finite loss is not above the lower bound, and the rule reads it.
+        ValueError: the first finite loss is not above the lower bound, and the rule reads the gap.
 
     Example:
         Warm-up ends at half the first gap; one loss alone never ends it, because the median of
@@ -158,8 +165,10 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
             gap = tracker.last
             if event is not None:
                 spikes += event is Status.SPIKE
-                below_bound += event is Status.BELOW_BOUND
-            if unseen and gap <= 0.0 and phase == "warmup" and rule.reads_loss:
+                if event is Status.BELOW_BOUND:
+                    below_bound += 1
+                    event = event if rule.needs_bound else None
+            if unseen and gap <= 0.0 and phase == "warmup" and rule.reads_loss and rule.needs_bound:
                 raise ValueError(
                     "the lower bound must lie below the first loss: "
                     f"expected lower_bound < {loss}, got {run.lower_bound}"

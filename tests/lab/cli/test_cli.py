@@ -105,7 +105,7 @@ def test_schedule_asks_the_optimizer_what_a_rule_wants_to_know(capsys):
         ("schedule --lr -1 --loss0 3", "lr > 0"),
         ("schedule --lr 1e-3 --loss0 3 --rule best", "got 'best'"),
         ("schedule --lr 1e-3 --loss0 3 --rule accurate --optimizer adamw", "kappa"),
-        ("train --calibrate --out x", "the rule 'watched' has no first rate to measure"),
+        ("train --calibrate --out x", "the rule 'paced' has no first rate to measure"),
         ("train --recipe huge --out x", "got 'huge'"),
         ("train --optimizer adam --out x", "got 'adam'"),
         ("train --rule soon --out x", "got 'soon'"),
@@ -170,7 +170,7 @@ def test_the_help_of_train_lists_the_rules_and_says_what_fills_an_option():
 def test_train_writes_a_record_and_says_the_loss(capsys, tmp_path):
     run_dir = tmp_path / "run"
     code, out, _ = run(
-        f"train --recipe tiny-cpu --optimizer muon --lr 6e-3 --rule watched --steps 8 "
+        f"train --recipe tiny-cpu --optimizer muon --lr 6e-3 --rule paced --steps 8 "
         f"--batch-size 2 --seed 0 --out {run_dir}",
         capsys,
     )

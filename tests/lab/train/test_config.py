@@ -77,7 +77,7 @@ def test_configs_of_earlier_versions_are_read(earlier, rule, measures):
         ({"rule": "flat(smoothing=1.0)"}, "expected 0 <= smoothing < 1"),
         (
             {"calibrate": True},
-            "calibrate: the rule 'watched' has no first rate to measure; expected",
+            "calibrate: the rule 'paced' has no first rate to measure; expected",
         ),
         ({"rule": "linear 5%", "calibrate": True}, "the rule 'linear 5%' has no first rate"),
         ({"decay": "poly"}, "decay: expected one of cosine"),

@@ -260,7 +260,7 @@ def test_progress_and_saved_model(micro, tmp_path, capsys):
     from transformers import LlamaForCausalLM
 
     result = train(TrainConfig(save_model=True, **micro), out=tmp_path / "run")
-    assert "muon, watched" in capsys.readouterr().err
+    assert "muon, paced" in capsys.readouterr().err
     model = LlamaForCausalLM.from_pretrained(tmp_path / "run" / "model", dtype=torch.float32)
     assert sum(p.numel() for p in model.parameters()) == result["parameters"]
 

@@ -12,11 +12,13 @@ import jax.numpy as jnp
 from autowarmup.integrations.jax.base import TracedRule
 from autowarmup.integrations.jax.gap_law import gap_law
 from autowarmup.integrations.jax.h0h1 import h0h1
+from autowarmup.integrations.jax.paced import paced
 from autowarmup.integrations.jax.timed import timed
 from autowarmup.integrations.jax.watched import watched
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.gap_law.rule import GapLaw
 from autowarmup.rules.h0h1 import H0H1
+from autowarmup.rules.paced import Paced
 from autowarmup.rules.registry import RULES
 from autowarmup.rules.timed import Timed
 from autowarmup.rules.watched import Watched
@@ -39,6 +41,8 @@ def traced(rule: Rule[Any], run: Run, dtype: Any = jnp.float32) -> TracedRule:
     Raises:
         ValueError: a rule that cannot be traced.
     """
+    if isinstance(rule, Paced):
+        return paced(rule, run, dtype)
     if isinstance(rule, Watched):
         return watched(rule, run, dtype)
     if isinstance(rule, GapLaw) and rule.end not in ("accurate", "published"):

@@ -33,6 +33,7 @@ class TracedUpdate(NamedTuple):
 
     step: Array
     share: Array
+    loss: Array
     gap: Array
     smoothed: Array
     event: Array
@@ -57,6 +58,8 @@ class TracedRule(NamedTuple):
         smoothing: factor of the exponential average of the gap.
         reads_loss: as of the reference.
         decays_throughout: likewise.
+        needs_bound: likewise.
+        until: `advance` is asked before this update after warm-up, too.
     """
 
     start: Callable[[], tuple[Any, float, bool]]
@@ -64,6 +67,8 @@ class TracedRule(NamedTuple):
     smoothing: float = 0.9
     reads_loss: bool = True
     decays_throughout: bool = False
+    needs_bound: bool = True
+    until: int = 0
 
 
 def decayed(run: Run, step: Array, since: Array | int, dtype: Any) -> Array:

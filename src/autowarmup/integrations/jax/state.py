@@ -71,12 +71,13 @@ def advanced(
     smoothing, gap, event = _seen(rule, run, state, loss, given, dtype)
     after = state.step + 1
     over, warming = after >= run.total_steps, state.phase == 0
-    update = TracedUpdate(state.step, state.share, gap, smoothing.gap, event)
+    seen = jnp.where(jnp.isfinite(loss), loss, jnp.nan).astype(dtype)
+    update = TracedUpdate(state.step, state.share, seen, gap, smoothing.gap, event)
     move = rule.advance(state.carry, update)
-    moves = warming & ~over
+    moves = (warming | (state.step < rule.until)) & ~over
     carry = choose(moves, move.carry, state.carry)
     share = jnp.where(moves, move.share, state.share).astype(dtype)
-    ended = moves & move.ended
+    ended = moves & warming & move.ended
     end = jnp.where(ended, after, state.end).astype(jnp.int32)
     factor = jnp.where(end >= 0, share * decayed(run, after, jnp.maximum(end, 0), dtype), share)
     if rule.decays_throughout:
@@ -85,6 +86,7 @@ def advanced(
     event_or = jnp.where(event >= 0, event, code(Status.WARMING))
     in_warmup = jnp.where(said >= 0, said, jnp.where(ended, code(Status.ENDED), event_or))
     in_decay = jnp.where(event >= 0, event, code(Status.DECAYING))
+    in_decay = jnp.where(moves & (said >= 0), said, in_decay)
     status = jnp.where(over, code(Status.DONE), jnp.where(warming, in_warmup, in_decay))
     phase = jnp.where(over, 2, end >= 0)
     return Progress(
@@ -115,7 +117,8 @@ def _seen(
     first = Smoothing(gap, jnp.ones_like(gap), gap, gap)
     following = choose(unseen, first, Smoothing(average, weight, held.last, gap))
     spike = ~unseen & ((gap > 2.0 * smoothed) | (gap < 0.5 * smoothed))
-    event = jnp.where(raw < 0.0, code(Status.BELOW_BOUND), jnp.where(spike, code(Status.SPIKE), -1))
+    event = jnp.where(spike, code(Status.SPIKE), -1)
+    event = jnp.where(raw < 0.0, code(Status.BELOW_BOUND) if rule.needs_bound else -1, event)
     event = jnp.where(finite, event, code(Status.NON_FINITE))
     missing = code(Status.NO_LOSS) if rule.reads_loss else -1
     event = jnp.where(given, event, jnp.where(state.phase == 0, missing, -1))

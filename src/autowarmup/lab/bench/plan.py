@@ -16,7 +16,7 @@ class RunPlan:
     Attributes:
         setup: what is trained.
         seed: of weights and data.
-        rule: name of the warm-up rule, hand-tuned ones included: "watched", "linear 5%", "none".
+        rule: name of the warm-up rule, hand-tuned ones included: "paced", "linear 5%", "none".
         options: what the rule is told beside its name, e.g. a `lower_bound`.
     """
 

@@ -15,7 +15,7 @@ _OPTIMIZERS = {
     "sgd": "SGD",
 }
 
-_WITHOUT_START = ("watched", "untuned", "autowu")
+_WITHOUT_START = ("paced", "watched", "untuned", "autowu")
 """Rules that measure no first rate."""
 
 

@@ -37,7 +37,7 @@ def schedule(
     A rule that follows the loss is walked along a typical loss curve, or along those of a file.
 
     Args:
-        rule: as in `autowarmup train`: watched, "linear 5%", "flat(div=50)", ...
+        rule: as in `autowarmup train`: paced, "linear 5%", "flat(div=50)", ...
         recipe: tiny-cpu, small-cpu, llama-124m or llama-210m.
         optimizer: as in `autowarmup train`; some rules ask for its norm or its averages.
         lr: peak learning rate.

@@ -1,0 +1,109 @@
+"""The paced ramp; `rules.paced` is the reference."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from autowarmup.integrations.jax.base import TracedMove, TracedRule, TracedUpdate, choose, code
+from autowarmup.rules.base import Run
+from autowarmup.rules.paced import HALF, LARGEST, Paced, look_at
+from autowarmup.rules.status import Status
+
+LAST_LOOK = 2**30
+"""Looks later than this update do not fit an int32."""
+
+
+class PaceCarry(NamedTuple):
+    """`rules.paced.Pace` and `Looks`; blocks and levels are filled from the end."""
+
+    slope: Array
+    index: Array
+    seen_blocks: Array
+    blocks: Array
+    levels: Array
+    best: Array
+    pause: Array
+    lowered: Array
+    seen: Array
+    total: Array
+    rough: Array
+    last: Array
+
+
+def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
+    """Return the paced ramp."""
+    length, until = rule.length_in(run), rule.until(run)
+    table = [look_at(index) for index in range(8 * 26) if look_at(index) <= LAST_LOOK]
+    due = jnp.asarray(table, jnp.int32)
+    largest = min(LARGEST, float(jnp.finfo(dtype).max) ** 0.5)
+
+    def start() -> tuple[PaceCarry, float, bool]:
+        zero, none, nan = jnp.asarray(0.0, dtype), jnp.asarray(0, jnp.int32), jnp.nan
+        carry = PaceCarry(
+            jnp.asarray(1.0 / length, dtype), none, none,
+            jnp.full((HALF, 3), nan, dtype), jnp.full((HALF, 2), nan, dtype),
+            jnp.full(2, nan, dtype), none, none, none, zero, zero, jnp.asarray(nan, dtype),
+        )  # fmt: skip
+        return carry, 1.0 / length, length <= 1
+
+    def advance(carry: PaceCarry, update: TracedUpdate) -> TracedMove:
+        after = update.step + 1
+        given = jnp.isfinite(update.loss)
+        loss = jnp.clip(jnp.where(given, update.loss, 0.0), -largest, largest)
+        step = jnp.where(given & ~jnp.isnan(carry.last), loss - carry.last, 0.0)
+        carry = carry._replace(
+            seen=carry.seen + given,
+            total=carry.total + loss,
+            rough=carry.rough + 0.5 * step * step,
+            last=jnp.where(given, loss, carry.last).astype(dtype),
+        )
+        at_look = after == due[jnp.minimum(carry.index, len(table) - 1)]
+        looked = choose(carry.seen > 0, _looked(rule, carry), carry)
+        zero = jnp.zeros_like(carry.total)
+        looked = looked._replace(
+            index=carry.index + 1, seen=jnp.zeros_like(carry.seen), total=zero, rough=zero
+        )
+        cut = at_look & (looked.lowered > carry.lowered)
+        carry = choose(at_look, looked, carry)
+        here = update.share
+        full = (after + 1).astype(dtype) / length
+        risen = jnp.minimum(1.0, jnp.where(carry.lowered > 0, here + carry.slope, full))
+        cut_to = jnp.maximum(here * rule.keep, jnp.minimum(here, rule.floor))
+        share = jnp.where(cut, cut_to, jnp.where(here < 1.0, risen, here))
+        return TracedMove(
+            carry, share, after >= length - 1, jnp.where(cut, code(Status.LOWERED), -1)
+        )
+
+    return TracedRule(start, advance, needs_bound=False, until=until)
+
+
+def _looked(rule: Paced, carry: PaceCarry) -> PaceCarry:
+    """Return what a look leaves behind, before the sums begin anew."""
+    count = jnp.maximum(carry.seen, 1).astype(carry.total.dtype)
+    block = jnp.stack([count, carry.total / count, carry.rough / count])
+    blocks = jnp.concatenate([carry.blocks[1:], block[None]])
+    carry = carry._replace(blocks=blocks, seen_blocks=carry.seen_blocks + 1)
+    whole = carry.seen_blocks >= HALF
+    seen = blocks[:, 0].sum()
+    noise = (blocks[:, 0] * blocks[:, 2]).sum() / seen
+    now = jnp.stack([jnp.median(blocks[:, 1]), 1.5 * noise / seen])
+    before, best = carry.levels[0], carry.best
+    known = ~jnp.isnan(before[0])
+    better = known & (jnp.isnan(best[0]) | (before[0] < best[0]))
+    best = jnp.where(better, before, best)
+    levels = jnp.concatenate([carry.levels[1:], now[None]])
+    full = carry._replace(levels=levels, best=best)
+    paused = carry.pause > 0
+    error = jnp.sqrt(best[1] + now[1])
+    risen = now[0] - best[0] > jnp.maximum(rule.sure * error, rule.least * jnp.abs(best[0]))
+    falling = before[0] - now[0] > rule.least * jnp.abs(before[0])
+    cut = ~paused & known & risen & ~falling
+    full = full._replace(
+        pause=jnp.where(cut, HALF, jnp.where(paused, carry.pause - 1, carry.pause)),
+        slope=jnp.where(cut, carry.slope * rule.keep, carry.slope),
+        lowered=carry.lowered + cut,
+    )
+    return choose(whole, full, carry)
