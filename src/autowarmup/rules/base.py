@@ -171,6 +171,10 @@ class Rule(ABC, Generic[Memory]):
         """Return the memory from its JSON values: the fields of a NamedTuple as a dict."""
         return values
 
+    def told(self, run: Run) -> Run:
+        """Return what the rule makes of what it is told: settings of its own come first."""
+        return run
+
     @property
     def about(self) -> str:
         """One line for tables."""

@@ -12,7 +12,7 @@ A rate that is too high shows in a loss that rises, and nothing else shows it sa
 does not: real losses fall by 3 to 6 % while the time doubles, fine-tuning by less, and a model on a
 plateau needs a higher rate, not a lower one. So the loss is looked at eight times while the time
 doubles; where the level of the last half octave lies above the lowest before it by more than noise
-explains, and is not falling again, the rate is halved and climbs back half as fast.
+explains, and is not falling again, the rate is halved, and climbs back in two octaves of time.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ TRAINED_SHARE, TRAINED_UPDATES = 0.05, 100
 
 FIRST, PER_OCTAVE, HALF = 32, 8, 4
 """The first look, looks while the time doubles, and those in half of that."""
+SLOW = 3
+"""A rate that was lowered doubles while the time that has passed becomes 1 + 3 times as long."""
 LARGEST = 1e150
 """The largest loss that is counted as it is: the square of more is no number."""
 
 
 class Level(NamedTuple):
-    """Loss over half an octave: the median of the means between looks, and its variance."""
+    """Loss over half an octave: the second lowest of four means between looks, and its variance."""
 
     mean: float
     variance: float
@@ -215,6 +217,7 @@ class Paced(Rule[Pace]):
                 looks = self._look(looks, Block(seen, total / seen, rough / seen))
             if looks.lowered > lowered:
                 share, status = max(share * self.keep, min(share, self.floor)), Status.LOWERED
+                looks = looks._replace(slope=share / (SLOW * after))
             looks = looks._replace(index=looks.index + 1, due=look_at(looks.index + 1))
             seen, total, rough = 0, 0.0, 0.0
         if status is None and share < 1.0:
@@ -247,8 +250,7 @@ class Paced(Rule[Pace]):
         risen = now.mean - best.mean > max(self.sure * error, self.least * abs(best.mean))
         if not risen or before.mean - now.mean > self.least * abs(before.mean):
             return looks
-        slope = looks.slope * self.keep
-        return looks._replace(slope=slope, pause=HALF, lowered=looks.lowered + 1)
+        return looks._replace(pause=HALF, lowered=looks.lowered + 1)
 
     def restore(self, values: Any) -> Pace:
         """Return the memory from its JSON values."""
@@ -274,10 +276,10 @@ def look_at(index: int) -> int:
 
 
 def _level(blocks: tuple[Block, ...]) -> Level:
-    """Return the loss over blocks; a spike within one of them does not move it.
+    """Return the loss over four blocks; a spike that lies in up to two of them does not move it.
 
     The variance is that of a mean of as many independent losses, times 1.5 for the median.
     """
     seen = sum(block.seen for block in blocks)
     noise = sum(block.seen * block.variance for block in blocks) / seen
-    return Level(statistics.median(block.mean for block in blocks), 1.5 * noise / seen)
+    return Level(statistics.median_low(block.mean for block in blocks), 1.5 * noise / seen)

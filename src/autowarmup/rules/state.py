@@ -80,7 +80,11 @@ class WarmupState(NamedTuple):
             "run": asdict(self.run),
             "status": self.status.name,
             "tracker": self.tracker._asdict(),
-            "memory": memory._asdict() if hasattr(memory, "_asdict") else memory,
+            "memory": (
+                {name: _plain(value) for name, value in memory._asdict().items()}
+                if hasattr(memory, "_asdict")
+                else memory
+            ),
         }
 
     @classmethod
@@ -109,6 +113,11 @@ class WarmupState(NamedTuple):
             ) from error
 
 
+def _plain(value: Any) -> Any:
+    """Return tuples, however deep, as tuples that have no class of their own."""
+    return tuple(_plain(each) for each in value) if isinstance(value, tuple) else value
+
+
 def begin(rule: Rule[Any], run: Run) -> WarmupState:
     """Return the state before the first update.
 
@@ -118,6 +127,7 @@ def begin(rule: Rule[Any], run: Run) -> WarmupState:
         >>> state.factor, state.phase
         (0.25, 'warmup')
     """
+    run = rule.told(run)
     memory, share, ended_by, status = rule.start(run)
     if ended_by:
         said = status or Status.NOT_NEEDED

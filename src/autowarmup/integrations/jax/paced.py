@@ -9,7 +9,7 @@ from jax import Array
 
 from autowarmup.integrations.jax.base import TracedMove, TracedRule, TracedUpdate, choose, code
 from autowarmup.rules.base import Run
-from autowarmup.rules.paced import HALF, LARGEST, Paced, look_at
+from autowarmup.rules.paced import HALF, LARGEST, SLOW, Paced, look_at
 from autowarmup.rules.status import Status
 
 LAST_LOOK = 2**30
@@ -69,9 +69,11 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
         cut = at_look & (looked.lowered > carry.lowered)
         carry = choose(at_look, looked, carry)
         here = update.share
+        cut_to = jnp.maximum(here * rule.keep, jnp.minimum(here, rule.floor))
+        slow = cut_to / (SLOW * after.astype(dtype))
+        carry = carry._replace(slope=jnp.where(cut, slow, carry.slope).astype(dtype))
         full = (after + 1).astype(dtype) / length
         risen = jnp.minimum(1.0, jnp.where(carry.lowered > 0, here + carry.slope, full))
-        cut_to = jnp.maximum(here * rule.keep, jnp.minimum(here, rule.floor))
         share = jnp.where(cut, cut_to, jnp.where(here < 1.0, risen, here))
         return TracedMove(
             carry, share, after >= length - 1, jnp.where(cut, code(Status.LOWERED), -1)
@@ -89,7 +91,7 @@ def _looked(rule: Paced, carry: PaceCarry) -> PaceCarry:
     whole = carry.seen_blocks >= HALF
     seen = blocks[:, 0].sum()
     noise = (blocks[:, 0] * blocks[:, 2]).sum() / seen
-    now = jnp.stack([jnp.median(blocks[:, 1]), 1.5 * noise / seen])
+    now = jnp.stack([jnp.sort(blocks[:, 1])[(HALF - 1) // 2], 1.5 * noise / seen])
     before, best = carry.levels[0], carry.best
     known = ~jnp.isnan(before[0])
     better = known & (jnp.isnan(best[0]) | (before[0] < best[0]))
@@ -103,7 +105,6 @@ def _looked(rule: Paced, carry: PaceCarry) -> PaceCarry:
     cut = ~paused & known & risen & ~falling
     full = full._replace(
         pause=jnp.where(cut, HALF, jnp.where(paused, carry.pause - 1, carry.pause)),
-        slope=jnp.where(cut, carry.slope * rule.keep, carry.slope),
         lowered=carry.lowered + cut,
     )
     return choose(whole, full, carry)

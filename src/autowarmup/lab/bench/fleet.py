@@ -18,6 +18,7 @@ from autowarmup.calibrate import BISECTIONS, largest_fractions
 from autowarmup.lab.bench.directions import BETA, Direction, Stack, per_replica
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.rules import build, started
+from autowarmup.rules import Status
 from autowarmup.rules import step as advance
 
 FORWARD = 1.0 / 3.0
@@ -37,6 +38,7 @@ class Replica:
         start: measured share of the peak rate.
         extra_forwards: forward passes beyond those of training.
         diverged_at: the update at which the loss stopped being finite.
+        lowered: the updates after which the rule lowered the rate.
         updates: that it makes, fewer than planned where it pays for extra passes.
     """
 
@@ -48,10 +50,16 @@ class Replica:
     start: float = 1.0
     extra_forwards: float = 0.0
     diverged_at: int | None = None
+    lowered: list[int] = field(default_factory=list)
     updates: int = 0
 
     def __post_init__(self) -> None:
         self.rule = build(self.plan)
+
+    @property
+    def measures(self) -> bool:
+        """Whether its start is measured; the papers' protocol, in the options, measures none."""
+        return self.rule.measured_start is not None and "law" not in self.plan.options
 
     def begin(self, beta: float) -> None:
         """Make the rule's state; extra passes are paid for in updates."""
@@ -69,6 +77,8 @@ class Replica:
         self.losses.append(loss)
         self.factors.append(factor)
         self.state = advance(self.state, loss)
+        if self.state.status is Status.LOWERED:
+            self.lowered.append(step)
 
 
 class Fleet:
@@ -119,7 +129,7 @@ class Fleet:
 
     def _begin(self, batch: Tensor, losses: Tensor, gradients: Stack, updates: Stack) -> None:
         """Measure the starts on the first batch and make the states of the rules."""
-        chosen = [k for k, r in enumerate(self.replicas) if r.rule.measured_start is not None]
+        chosen = [k for k, r in enumerate(self.replicas) if r.measures]
         if chosen:
             self._measure(chosen, batch, losses, gradients, updates)
         for replica in self.replicas:

@@ -56,6 +56,7 @@ def train_fleet(plans: Sequence[RunPlan], scratch: Path | None = None) -> list[R
             start=replica.start,
             warmup_end_step=replica.state.end,
             ended_by=replica.state.ended_by,
+            lowered=replica.lowered,
             extra_forwards=replica.extra_forwards,
             overhead=replica.extra_forwards * FORWARD / plan.setup.steps,
         )

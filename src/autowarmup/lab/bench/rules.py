@@ -65,6 +65,8 @@ def build(plan: RunPlan) -> Rule[Any]:
     if "watch" in plan.options:
         return Watched(**plan.options["watch"])
     rule = rule_of(plan.rule)
+    if "law" in plan.options:
+        return replace(rule, **plan.options["law"])
     if isinstance(rule, Paced):
         settings = {"tokens_per_update": tokens_of(plan.setup), **plan.options.get("pace", {})}
         return replace(rule, **settings)
@@ -87,7 +89,8 @@ def started(
             steps,
             beta=beta,
             kappa=kappa_of(setup) if rule.needs_kappa else None,
-            div=1.0 / start if rule.measured_start is not None else None,
+            # The papers' protocol, whose constants are options, measures no start.
+            div=1.0 / start if rule.measured_start is not None and "law" not in options else None,
             family=FAMILY.get(setup.optimizer, "other"),
             parameters=sum(math.prod(shape) for shape in _shapes(setup)),
             trained=bool(setup.trained),
@@ -121,4 +124,4 @@ def training_fields(plan: RunPlan) -> dict[str, Any]:
 
 def _told(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that are not settings of the rule."""
-    return {name: value for name, value in options.items() if name not in ("watch", "pace")}
+    return {name: value for name, value in options.items() if name not in ("watch", "pace", "law")}

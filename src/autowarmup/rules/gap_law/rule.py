@@ -9,7 +9,7 @@ finished whatever the gap does, so that the rate never jumps.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, spelled
@@ -49,6 +49,9 @@ class GapLaw(Rule[LawMemory]):
         max_fraction: share of the run after which warm-up is cut short, in (0, 1].
         smoothing: factor of the exponential average of the gap, in [0, 1).
         kappa: what "accurate" and "published" weigh by, > 0; `None` derives it from the optimizer.
+        f_star: what the gap is measured from, in units of the loss, instead of the run's lower
+            bound. The paper takes a loss near that of the end of training, which has to be known
+            beforehand: 3.2 for Muon and 3.5 for Lion at 124M parameters.
 
     Raises:
         ValueError: an argument out of its range.
@@ -67,6 +70,7 @@ class GapLaw(Rule[LawMemory]):
     max_fraction: float = 0.25
     smoothing: float = 0.9
     kappa: float | None = None
+    f_star: float | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # values become plain JSON here
@@ -79,6 +83,8 @@ class GapLaw(Rule[LawMemory]):
         if self.kappa is not None:
             set_field(self, "kappa", finite("kappa", self.kappa))
             expect(self.kappa > 0, "kappa > 0", self.kappa)
+        if self.f_star is not None:
+            set_field(self, "f_star", finite("f_star", self.f_star))
         if self.end == "published":
             require_scipy()
 
@@ -114,6 +120,10 @@ class GapLaw(Rule[LawMemory]):
     def needs_kappa(self) -> bool:
         """Whether the end weighs by kappa and none is given."""
         return self.end in ("accurate", "published") and self.kappa is None
+
+    def told(self, run: Run) -> Run:
+        """Return the run with the rule's own f_star as its lower bound."""
+        return run if self.f_star is None else replace(run, lower_bound=self.f_star)
 
     def cap(self, run: Run) -> int:
         """Return the number of updates after which warm-up is cut short, at least 1."""
