@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,11 +58,19 @@ def train_fleet(plans: Sequence[RunPlan], scratch: Path | None = None) -> list[R
             warmup_end_step=replica.state.end,
             ended_by=replica.state.ended_by,
             lowered=replica.lowered,
+            **_log(plan, replica),
             extra_forwards=replica.extra_forwards,
             overhead=replica.extra_forwards * FORWARD / plan.setup.steps,
         )
         for k, (plan, replica) in enumerate(zip(plans, fleet.replicas, strict=True))
     ]
+
+
+def _log(plan: RunPlan, replica: Replica) -> dict[str, Any]:
+    """Return every loss, where the plan asks for them."""
+    if not plan.options.get("log"):
+        return {}
+    return {"losses": [float(f"{loss:.4g}") for loss in replica.losses]}
 
 
 def _fleet(

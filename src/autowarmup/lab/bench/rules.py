@@ -21,6 +21,8 @@ _NORMS = {
 }
 FAMILY = {"muon": "spectral", "lion": "sign", "signum": "sign", "normsgd": "frobenius"}
 """Class of the optimizer; "other" for those that are not named."""
+_OURS = ("watch", "pace", "law", "log", "best")
+"""Options: settings of a rule, whether every loss is kept, and the best rate of the set-up."""
 DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
 
 
@@ -91,12 +93,19 @@ def started(
             kappa=kappa_of(setup) if rule.needs_kappa else None,
             # The papers' protocol, whose constants are options, measures no start.
             div=1.0 / start if rule.measured_start is not None and "law" not in options else None,
-            family=FAMILY.get(setup.optimizer, "other"),
-            parameters=sum(math.prod(shape) for shape in _shapes(setup)),
-            trained=bool(setup.trained),
+            **facts_of(setup),
             **_told(options),
         ),
     )
+
+
+def facts_of(setup: Setup) -> dict[str, Any]:
+    """Return what a scheduler would see of the optimizer and the model."""
+    return {
+        "family": FAMILY.get(setup.optimizer, "other"),
+        "parameters": sum(math.prod(shape) for shape in _shapes(setup)),
+        "trained": bool(setup.trained),
+    }
 
 
 def kappa_of(setup: Setup) -> float:
@@ -123,5 +132,5 @@ def training_fields(plan: RunPlan) -> dict[str, Any]:
 
 
 def _told(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that are not settings of the rule."""
-    return {name: value for name, value in options.items() if name not in ("watch", "pace", "law")}
+    """Return the options that are not settings of the rule or of the benchmark."""
+    return {name: value for name, value in options.items() if name not in _OURS}

@@ -1,0 +1,157 @@
+"""Recorded losses fed to a rule: does it lower the rate where it must, and only there?
+
+The losses are those of another warm-up, so this is a check and not a forecast: it says when a rule
+would have noticed, not what would have come of it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from autowarmup.lab.bench.names import multiple_of
+from autowarmup.lab.bench.plan import RunPlan
+from autowarmup.lab.bench.records import Record
+from autowarmup.lab.bench.rules import build, facts_of
+from autowarmup.lab.bench.setups import BEST, Setup, key
+from autowarmup.rules import Rule, Run, Status, begin, step
+
+Json = dict[str, Any]
+
+HARMFUL = 0.05
+"""Final loss above that of the best rate, relative, from which a rate does harm beyond noise."""
+
+
+class Curve(NamedTuple):
+    """A loss that was seen in public: E + A (1 + t / a)^-p + B exp(-(t / b)^q), and its noise.
+
+    Fitted to the training loss of every step of runs of KellerJordan/modded-nanogpt (logs of 2024,
+    FineWeb); within 1 to 5 % of it (root mean square). The noise is the standard deviation of a
+    step, from differences of neighbours.
+    """
+
+    name: str
+    family: str
+    steps: int
+    constants: tuple[float, float, float, float, float, float, float]
+    noise: float
+
+    def losses(self, seed: int = 0) -> list[float]:
+        """Return a loss for every step."""
+        low, high, p, a, more, b, q = self.constants
+        draw = random.Random(seed)
+        return [
+            low
+            + high * (1 + t / a) ** -p
+            + more * math.exp(-((t / b) ** q))
+            + draw.gauss(0.0, self.noise)
+            for t in range(self.steps)
+        ]
+
+
+CURVES = (
+    Curve("AdamW 124M", "other", 9536, (3.172, 7.235, 0.5291, 14.48, 0.6438, 416.3, 3.0), 0.048),
+    Curve("AdamW 1.5B", "other", 20344, (2.892, 4.816, 1.163, 291.2, 9.72, 1.0, 0.3), 0.239),
+    Curve("Muon 1.5B", "spectral", 20344, (2.838, 3.313, 0.9439, 215.5, 11.7, 1.0, 0.3), 0.222),
+    Curve("Muon 124M", "spectral", 6200, (3.355, 3.143, 1.174, 205.5, 4.405, 1.778, 0.5306), 0.123),
+    Curve(
+        "Shampoo 124M", "preconditioned", 5100, (3.355, 5.204, 1.002, 72.16, 6.554, 1.0, 0.3), 0.113
+    ),
+    Curve(
+        "Muon 124M, newer", "spectral", 5100, (3.358, 2.693, 1.143, 171.3, 9.454, 1.0, 0.3), 0.114
+    ),
+    Curve(
+        "SOAP 124M, newer",
+        "preconditioned",
+        5100,
+        (1.516, 1.894, 0.06472, 162800.0, 12.37, 39.43, 0.4137),
+        0.114,
+    ),
+)
+"""Runs that went well at their own peak rate, 124M to 1.5B parameters."""
+
+
+def walked(rule: Rule[Any], run: Run, losses: Iterable[float]) -> Json:
+    """Return what a rule does over recorded losses: how far it rises, and where it goes back."""
+    state, lowered, share = begin(rule, run), [], 0.0
+    for at, loss in enumerate(losses):
+        state = step(state, loss)
+        share = max(share, state.share)
+        if state.status is Status.LOWERED:
+            lowered.append(at)
+    return {
+        "lowered_at": lowered,
+        "highest_share": share,
+        "share_at_the_end": state.share,
+        "warmup_end_step": state.end,
+    }
+
+
+def alarms(rule: str, records: Sequence[Record]) -> Json:
+    """Return the false alarms of a rule, and what it catches.
+
+    Args:
+        rule: name of it.
+        records: runs whose every loss is kept (the set "logs"), at the best rate and above.
+    """
+    best: dict[tuple[str, int], float] = {}
+    for record in records:
+        if record["val_loss"] is not None and _multiple(record) == 1.0:
+            best[_pair(record)] = record["val_loss"]
+    rows = [_row(rule, record, best.get(_pair(record))) for record in records]
+    rows += [
+        {
+            "log": f"{curve.name}, fitted",
+            "healthy": True,
+            "harm": None,
+            "steps": curve.steps,
+            **walked(
+                _plain(rule), Run(curve.steps, family=curve.family, kappa=1.0), curve.losses()
+            ),
+        }
+        for curve in CURVES
+    ]
+    healthy = [row for row in rows if row["healthy"]]
+    harmful = [row for row in rows if not row["healthy"] and (row["harm"] or 0.0) >= HARMFUL]
+    caught = [row for row in harmful if row["lowered_at"]]
+    return {
+        "healthy": len(healthy),
+        "false_alarms": sum(bool(row["lowered_at"]) for row in healthy),
+        "harmful": len(harmful),
+        "caught": len(caught),
+        "median_share_of_the_run_when_caught": (
+            statistics.median(row["lowered_at"][0] / row["steps"] for row in caught)
+            if caught
+            else None
+        ),
+        "rows": rows,
+    }
+
+
+def _plain(rule: str) -> Rule[Any]:
+    return build(RunPlan(Setup("adamw", 1.0, model="none"), 0, rule))
+
+
+def _row(rule: str, record: Record, best: float | None) -> Json:
+    setup, losses = Setup(**record["setup"]), record["losses"]
+    run = Run(setup.steps, beta=0.9, kappa=1.0, **facts_of(setup))
+    multiple, val = _multiple(record), record["val_loss"]
+    harm = math.inf if val is None else None if best is None else val / best - 1.0
+    return {
+        "log": f"{setup.family.id.replace('-lr0-', '-')}, {multiple:g} x best, seed {record['seed']}",
+        "healthy": multiple == 1.0,
+        "harm": harm if harm is None or math.isfinite(harm) else None,
+        "steps": setup.steps,
+        **walked(build(RunPlan(setup, record["seed"], rule)), run, losses),
+    }
+
+
+def _pair(record: Record) -> tuple[str, int]:
+    return key({**record["setup"], "lr": 0.0}), record["seed"]
+
+
+def _multiple(record: Record) -> float:
+    return record["setup"]["lr"] / record["options"]["best"]
