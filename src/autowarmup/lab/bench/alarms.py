@@ -12,11 +12,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from autowarmup.lab.bench.names import multiple_of
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.rules import build, facts_of
-from autowarmup.lab.bench.setups import BEST, Setup, key
+from autowarmup.lab.bench.setups import Setup, key
 from autowarmup.rules import Rule, Run, Status, begin, step
 
 Json = dict[str, Any]
@@ -38,6 +37,11 @@ class Curve(NamedTuple):
     steps: int
     constants: tuple[float, float, float, float, float, float, float]
     noise: float
+
+    @property
+    def run(self) -> Run:
+        """Return what a rule is told."""
+        return Run(self.steps, family=self.family, kappa=1.0)
 
     def losses(self, seed: int = 0) -> list[float]:
         """Return a loss for every step."""
@@ -140,8 +144,9 @@ def _row(rule: str, record: Record, best: float | None) -> Json:
     run = Run(setup.steps, beta=0.9, kappa=1.0, **facts_of(setup))
     multiple, val = _multiple(record), record["val_loss"]
     harm = math.inf if val is None else None if best is None else val / best - 1.0
+    name = setup.family.id.replace("-lr0-", "-")
     return {
-        "log": f"{setup.family.id.replace('-lr0-', '-')}, {multiple:g} x best, seed {record['seed']}",
+        "log": f"{name}, {multiple:g} x best, seed {record['seed']}",
         "healthy": multiple == 1.0,
         "harm": harm if harm is None or math.isfinite(harm) else None,
         "steps": setup.steps,

@@ -30,13 +30,13 @@ def variation_of(record: Record) -> tuple[str, str]:
     setup, options = Setup(**record["setup"]), record["options"]
     if "lower_bound" in options:
         return _RULE, f"lower bound wrong by {options['lower_bound']:+g}"
-    if "watch" in options:
-        changed = ", ".join(f"{name} {value:g}" for name, value in options["watch"].items())
-        return _RULE, f"constants: {changed}"
+    if "pace" in options:
+        pace = options["pace"]
+        if "tokens_per_update" in pace:
+            return _RULE, "updates counted, not tokens"
+        return _RULE, "constants: " + ", ".join(f"{name} {x:g}" for name, x in pace.items())
     if setup.scale != 1.0:
         return _RULE, f"loss times {setup.scale:g}"
-    if setup.trained:
-        return _DATA, "fine-tuning on English prose at the best rate"
     noisy = f"{100 * setup.noise:g} % random " if setup.noise else ""
     if setup.model == "digits":
         return _DATA, "handwritten digits" + (f", {noisy}labels" if noisy else "")
@@ -44,8 +44,6 @@ def variation_of(record: Record) -> tuple[str, str]:
         return _DATA, f"{noisy}tokens"
     if setup.data != "stdlib":
         return _DATA, "English prose (git's documentation)"
-    if setup.steps != Setup.steps:
-        return _DATA, f"{setup.steps:,} updates at the best rate"
     return _DATA, f"batch {setup.batch}"
 
 

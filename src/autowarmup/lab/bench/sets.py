@@ -7,50 +7,113 @@ from dataclasses import replace
 from typing import Any
 
 from autowarmup.lab.bench.plan import RunPlan, planned
-from autowarmup.lab.bench.setups import BEST, BEST_DIGITS, BEST_TUNED, Setup
+from autowarmup.lab.bench.setups import BEST, LARGE_BATCH, Setup, best_rate
 from autowarmup.rules.registry import DEFAULT_RULE, HAND_TUNED
 
 MULTIPLES = (0.5, 1.0, 2.0, 4.0)
 """Peak rates, as multiples of the best of a sweep with 5 % warm-up."""
+FAR = 4.0
+"""The multiple that is far too high: it stands beside the mean and is no part of it."""
+HORIZONS = (600, 2500, 10_000)
+"""Updates of the same set-up: 1, 4 and 16 times as many."""
 OTHERS = ("published", "accurate", "untuned", "h0h1", "autowu", "doubling")
 """Rules of others that need no tuning."""
+BEFORE = "watched"
+"""The default before this one."""
 PROSE = "/usr/share/doc/git/RelNotes"
 """English prose: the release notes in Debian's package git-doc (3 MB of .txt files)."""
-LONG = 10_000
-"""Updates of the long runs, four times those of the core set."""
-LEAST_FALLS = (0.02, 0.06)
-"""Two thirds and twice the fall of the gap that the default rule asks for."""
 HAND_TUNED_NAMES = tuple(rule.name for rule in HAND_TUNED)
-CORE_RULES = (*HAND_TUNED_NAMES, *OTHERS, "flat", DEFAULT_RULE)
+JUDGED = (*HAND_TUNED_NAMES, BEFORE, DEFAULT_RULE)
+"""What runs everywhere: the hand-tuned lengths and the two defaults."""
+CORE_RULES = (*HAND_TUNED_NAMES, *OTHERS, "flat", BEFORE, DEFAULT_RULE)
+PACES: tuple[dict[str, Any], ...] = (
+    {"tokens_per_update": None},
+    {"sure": 2.0},
+    {"sure": 4.0},
+    {"least": 0.03},
+)
+"""Settings of the default rule other than its own: updates instead of tokens, other thresholds."""
+F_STAR = {
+    ("muon", 600): 1.879,
+    ("lion", 600): 2.137,
+    ("signum", 600): 2.004,
+    ("normsgd", 600): 2.280,
+    ("adamw", 600): 1.977,
+    ("sgd", 600): 2.133,
+    ("muon", 2500): 1.618,
+    ("lion", 2500): 1.701,
+    ("signum", 2500): 1.663,
+    ("normsgd", 2500): 1.961,
+    ("adamw", 2500): 1.660,
+    ("sgd", 2500): 1.815,
+}
+"""An oracle for the paper's protocol: the best final loss at the best rate (micro, batch 8), over
+hand-tuned lengths, minus 0.05. Nobody knows it before the run."""
 
 
-def core_setups() -> list[Setup]:
-    """Return the set-ups of the core set.
-
-    Six optimizers at four multiples of their best rate; at the best and at four times it also runs
-    of 600 updates; at twice it also a larger model and a batch of four times the size.
-    """
-    base = [
-        Setup(optimizer, round(best * multiple, 10))
-        for multiple in (1.0, 4.0, 2.0, 0.5)
-        for optimizer, best in BEST.items()
-    ]
-    count = len(BEST)
-    short = [replace(setup, steps=600) for setup in base[: 2 * count]]
-    twice = base[2 * count : 3 * count]
-    mini = [replace(setup, model="mini", steps=1500) for setup in twice]
-    large_batch = [replace(setup, batch=32, steps=800) for setup in twice]
-    return [*base, *short, *mini, *large_batch]
+def at(multiple: float, **changes: Any) -> list[Setup]:
+    """Return the set-ups of all optimizers at a multiple of the best rate for such a set-up."""
+    plain = [Setup(optimizer, 0.0, **changes) for optimizer in BEST]
+    return [replace(setup, lr=round(best_rate(setup) * multiple, 10)) for setup in plain]
 
 
 def core() -> list[RunPlan]:
-    """Return the core set: every rule on every core set-up, two seeds."""
-    return planned(core_setups(), CORE_RULES, (0, 1))
+    """Return the core set, two seeds.
+
+    Six optimizers at four multiples of their best rate, 600 and 2,500 updates, with every rule; and
+    with the hand-tuned lengths and the two defaults: 10,000 updates, a batch of 4,096 tokens with
+    rates of its own, fine-tuning, a larger model and a batch of 1,024 tokens.
+    """
+    order = (1.0, FAR, 2.0, 0.5)
+    plans = [
+        plan
+        for steps in (2500, 600)
+        for multiple in order
+        for plan in planned(at(multiple, steps=steps), CORE_RULES, (0, 1))
+    ]
+    plans += planned(at(1.0, steps=HORIZONS[-1]), JUDGED, (0, 1))
+    for multiple in (1.0, 0.5, 2.0):
+        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
+    plans += planned(at(1.0, steps=600, data=PROSE, trained=2500), JUDGED, (0, 1))
+    plans += planned(at(2.0, model="mini", steps=1500), CORE_RULES, (0, 1))
+    return plans + planned(at(2.0, batch=32, steps=800), CORE_RULES, (0, 1))
+
+
+def protocol() -> list[RunPlan]:
+    """Return the papers' law with its own protocol: div 100 (5 for normalized SGD), no measured
+    start, and f* from an oracle. At the best rate, two seeds."""
+    plans: list[RunPlan] = []
+    for steps in (600, 2500):
+        for setup in at(1.0, steps=steps):
+            div = 5.0 if setup.optimizer == "normsgd" else 100.0
+            law = {"div": div, "f_star": F_STAR[setup.optimizer, steps]}
+            plans += planned([setup], ("published", "flat"), (0, 1), {"law": law})
+    return plans
+
+
+def logs() -> list[RunPlan]:
+    """Return runs of the default's ramp without its brake, of which every loss is kept.
+
+    At the best rate and at 4 and 16 times it; `bench.alarms` feeds them to rules.
+    """
+    plans: list[RunPlan] = []
+    for changes, seeds in (
+        ({"steps": 600}, (0, 1)),
+        ({"steps": 2500}, (0, 1)),
+        ({"steps": 600, "batch": LARGE_BATCH}, (0,)),
+        ({"steps": 1500, "model": "mini"}, (0,)),
+        ({"steps": 600, "data": PROSE, "trained": 2500}, (0, 1)),
+    ):
+        for multiple in (1.0, 4.0, 16.0):
+            for setup in at(multiple, **changes):
+                options = {"log": True, "best": best_rate(setup), "pace": {"sure": 1e9}}
+                plans += planned([setup], (DEFAULT_RULE,), seeds, options)
+    return plans
 
 
 def extended() -> list[RunPlan]:
     """Return what runs on after the core set: a third seed, and larger models at every rate."""
-    base = core_setups()[: len(MULTIPLES) * len(BEST)]
+    base = [setup for multiple in (1.0, FAR, 2.0, 0.5) for setup in at(multiple)]
     more = [replace(setup, model="mini") for setup in base]
     more += [replace(setup, batch=32) for setup in base]
     return planned(base, CORE_RULES, (2,)) + planned(more, CORE_RULES, (0, 1))
@@ -59,33 +122,19 @@ def extended() -> list[RunPlan]:
 def robustness() -> list[RunPlan]:
     """Return variations of what is trained and of what the default rule is told.
 
-    At twice the best rate, where a rule has something to do, and long runs and fine-tuning at
-    the best one, where the loss falls slowly; all optimizers. One seed, two for short runs.
+    At twice the best rate, where a rule has something to do; all optimizers. One seed, two for the
+    digits.
     """
-    twice = [Setup(optimizer, round(2 * best, 10)) for optimizer, best in BEST.items()]
-    digits = [
-        Setup(optimizer, round(2 * best, 10), model="digits", batch=32, steps=1000)
-        for optimizer, best in BEST_DIGITS.items()
-    ]
-    judged = (*HAND_TUNED_NAMES, "flat", DEFAULT_RULE)
+    judged = (*HAND_TUNED_NAMES, "flat", BEFORE, DEFAULT_RULE)
     plans: list[RunPlan] = []
     for changes in ({"batch": 2}, {"noise": 0.2}, {"data": PROSE}):
-        plans += planned([replace(setup, **changes) for setup in twice], judged, (0,))
-    best = [Setup(optimizer, rate, steps=LONG) for optimizer, rate in BEST.items()]
-    plans += planned(best, judged, (0,))
+        plans += planned([replace(setup, **changes) for setup in at(2.0)], judged, (0,))
     for noise in (0.0, 0.2):
-        plans += planned([replace(setup, noise=noise) for setup in digits], judged, (0, 1))
-    tuned = [
-        Setup(optimizer, rate, steps=600, data=PROSE, trained=2500)
-        for optimizer, rate in BEST_TUNED.items()
-    ]
-    plans += planned(tuned, judged, (0, 1))
-    varied: list[dict[str, Any]] = [{"lower_bound": 1.0}, {"lower_bound": -1.0}]
-    varied += [{"watch": {"looks": looks}} for looks in (5, 20)]
-    varied += [{"watch": {"least": least}} for least in LEAST_FALLS]
-    for options in varied:
-        plans += planned(twice, (DEFAULT_RULE,), (0,), options)
-    return plans + planned([replace(setup, scale=10.0) for setup in twice], (DEFAULT_RULE,), (0,))
+        digits = at(2.0, model="digits", batch=32, steps=1000, noise=noise)
+        plans += planned(digits, judged, (0, 1))
+    for pace in PACES:
+        plans += planned(at(2.0), (DEFAULT_RULE,), (0,), {"pace": pace})
+    return plans + planned(at(2.0, scale=10.0), (DEFAULT_RULE,), (0,))
 
 
 def demo() -> list[RunPlan]:
@@ -111,6 +160,8 @@ def smoke() -> list[RunPlan]:
 SETS: dict[str, Callable[[], list[RunPlan]]] = {
     "demo": demo,
     "core": core,
+    "protocol": protocol,
+    "logs": logs,
     "extended": extended,
     "robustness": robustness,
     "smoke": smoke,

@@ -106,6 +106,28 @@ BEST_TUNED = {
 """The same for a trained model on English prose: 600 updates after 2,500, two seeds."""
 
 
+LARGE_BATCH = 128
+"""Sequences of a batch that is large for these models: 4,096 tokens."""
+
+BEST_LARGE = {"muon": 0.048, "lion": 0.004, "signum": 0.004, "normsgd": 0.1, "adamw": 0.016,
+              "sgd": 0.25}  # fmt: skip
+"""The same for the large batch: 600 updates, one seed."""
+
+
+def best_rate(setup: Setup) -> float:
+    """Return the best peak rate of the sweep that is nearest to a set-up.
+
+    Example:
+        >>> best_rate(Setup("lion", 0.0)), best_rate(Setup("lion", 0.0, batch=128))
+        (0.001, 0.004)
+    """
+    if setup.model == "digits":
+        return BEST_DIGITS[setup.optimizer]
+    if setup.trained:
+        return BEST_TUNED[setup.optimizer]
+    return (BEST_LARGE if setup.batch >= LARGE_BATCH else BEST)[setup.optimizer]
+
+
 def key(values: dict[str, Any]) -> str:
     """Return a canonical text of plain values, to compare and to hash."""
     return json.dumps(values, sort_keys=True)
