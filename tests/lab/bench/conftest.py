@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autowarmup.lab.bench.sets import core_setups, demo
+from autowarmup.lab.bench.sets import core, demo
 from autowarmup.lab.bench.setups import Setup
 
 Record = dict[str, Any]
@@ -17,9 +17,11 @@ KINDS = {
     "linear 10%": "fixed", "linear 20%": "fixed", "linear 40%": "fixed", "flat": "own",
     "by start": "own", "accurate": "literature", "published": "literature",
     "untuned": "literature", "h0h1": "literature", "autowu": "literature", "doubling": "literature",
+    "paced": "own",
 }  # fmt: skip
 _LENGTHS = {"none": 0.0004, "untuned": 0.008, "doubling": 0.05, "flat": 0.15, "by start": 0.1,
-            "accurate": 0.06, "published": 0.02, "h0h1": 0.25, "autowu": 0.3}  # fmt: skip
+            "accurate": 0.06, "published": 0.02, "h0h1": 0.25, "autowu": 0.3,
+            "paced": 0.12}  # fmt: skip
 
 
 def bench_record(
@@ -74,7 +76,7 @@ def core_records() -> list[Record]:
     """The whole core set, two seeds: high rates want a long warm-up, and SGD may diverge."""
     noise = random.Random(0)
     records = []
-    for setup in core_setups():
+    for setup in dict.fromkeys(plan.setup for plan in core()):
         high = math.log2(setup.lr / Setup(setup.optimizer, setup.lr).lr * 1.0 + 1.0)
         wanted = 0.02 * (1.0 + 4.0 * noise.random()) * (1.0 + high)
         for rule in KINDS:
@@ -82,7 +84,7 @@ def core_records() -> list[Record]:
             for seed in (0, 1):
                 loss = 1.6 + 0.1 * seed + 0.012 * math.log(length / wanted) ** 2
                 loss += noise.gauss(0.0, 0.006)
-                wild = setup.optimizer == "sgd" and setup.lr >= 2.0 and rule == "none"
+                wild = setup.optimizer == "sgd" and setup.lr == 1.0 and rule == "none"
                 record = bench_record(
                     rule, None if wild else loss, seed, setup=setup, length=length
                 )
@@ -99,7 +101,7 @@ def demo_records() -> list[Record]:
     best = {"muon": 0.002, "lion": 0.15, "normsgd": 0.08}
     records = []
     for plan in demo():
-        length = {"watched": 0.15, "none": 0.0025}.get(plan.rule)
+        length = {"paced": 0.15, "none": 0.0025}.get(plan.rule)
         length = length or float(plan.rule.split()[1][:-1]) / 100
         loss = 1.5 + 0.03 * math.log(length / best[plan.setup.optimizer]) ** 2
         loss += noise.gauss(0.0, 0.005)

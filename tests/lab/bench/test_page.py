@@ -166,8 +166,8 @@ def test_the_page_of_the_demo_goes_set_up_by_set_up(folder: Path, summaries: Any
     for setup in summary["setups"]:
         assert setup["label"] in table
         assert f"{setup['best_val']:.4f}" in table
-        assert f"{setup['vals']['watched'][0]:.4f}" in table
-        assert f">{setup['outcomes']['watched']}<" in table
+        assert f"{setup['vals']['paced'][0]:.4f}" in table
+        assert f">{setup['outcomes']['paced']}<" in table
     assert "nan &lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "Its regret: Muon, lr 0.006 " in text
     assert 'class="part"' not in text
@@ -189,7 +189,7 @@ def test_drawing_again_changes_no_byte(
 
 def test_the_verdict_in_words(make_record: Make) -> None:
     records = []
-    for lr in (1.2e-2, 4.8e-2):
+    for lr in (1.2e-2, 2.4e-2):
         setup = Setup("muon", lr)
         for rule, loss in (("none", 2.0), ("linear 5%", 1.0), ("flat", 0.99)):
             lost = rule == "flat" and lr > 0.02
@@ -235,7 +235,7 @@ def test_the_terminal_fits_80_columns(name: str, summaries: dict[str, Any]) -> N
     default = summaries[name]["default_rule"]
     assert any(re.search(rf"{default} \(default\) +ours", line) for line in lines)
     if name == "large":
-        assert any(re.search(r"no warm-up .* 2 +7/8", line) for line in lines)
+        assert any(re.search(r"no warm-up .* 2 +5/6", line) for line in lines)
 
 
 def test_worst_cases_show_every_rule_that_is_no_length(summaries: dict[str, Any]) -> None:

@@ -14,20 +14,25 @@ from autowarmup.lab.bench.plan import RunPlan, planned
 from autowarmup.lab.bench.rules import DIGITS_SHAPES, kappa_of, length_of
 from autowarmup.lab.bench.sets import (
     CORE_RULES,
+    FAR,
     HAND_TUNED_NAMES,
-    LEAST_FALLS,
-    LONG,
+    HORIZONS,
+    JUDGED,
     MULTIPLES,
     OTHERS,
+    PACES,
     SETS,
+    at,
+    chosen_on,
     core,
-    core_setups,
     demo,
     extended,
+    logs,
+    protocol,
     robustness,
     smoke,
 )
-from autowarmup.lab.bench.setups import BEST, BEST_DIGITS, BEST_TUNED, SIZES, Setup
+from autowarmup.lab.bench.setups import BEST, BEST_DIGITS, LARGE_BATCH, SIZES, Setup, best_rate
 from autowarmup.lab.train import RECIPES
 from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.model import build_model
@@ -35,20 +40,10 @@ from autowarmup.norms.named import NORMS
 from autowarmup.rules import WarmupState, step
 from autowarmup.rules.registry import DEFAULT_RULE
 
-COLUMNS = {"micro, 600 updates": 2, "mini": 1, "batch 32": 1}
-
-
-def column_of(setup: Setup) -> str:
-    if setup.model == "mini":
-        return "mini"
-    if setup.batch == 32:
-        return "batch 32"
-    return "micro, 600 updates" if setup.steps == 600 else "micro"
-
 
 def begun(plan: RunPlan) -> WarmupState:
     """Return the state that a plan's rule begins with."""
-    rule, setup = rules.build(plan.rule, plan.options), plan.setup
+    rule, setup = rules.build(plan), plan.setup
     beta = BETA[setup.optimizer]
     return rules.started(rule, setup, setup.steps, plan.options, start=0.25, beta=beta)
 
@@ -62,35 +57,65 @@ def factors(plan: RunPlan, losses: list[float]) -> list[float]:
     return found
 
 
-def test_the_core_has_every_optimizer_at_every_multiple_and_the_columns():
-    setups = core_setups()
-    assert len(setups) == len(set(setups)) == len({setup.id for setup in setups})
+def test_the_core_has_horizons_batches_rates_and_fine_tuning():
+    setups = list(dict.fromkeys(plan.setup for plan in core()))
+    assert len({setup.id for setup in setups}) == len(setups)
     assert set(BEST) == set(BETA)
-    plain = [setup for setup in setups if column_of(setup) == "micro"]
-    assert {(setup.optimizer, setup.lr) for setup in plain} == {
-        (optimizer, round(best * multiple, 10))
-        for optimizer, best in BEST.items()
-        for multiple in MULTIPLES
-    }
-    assert len(plain) == len(BEST) * len(MULTIPLES) == 24
-    assert {(setup.batch, setup.steps) for setup in plain} == {(8, 2500)}
-    for name, rates in COLUMNS.items():
-        part = [setup for setup in setups if column_of(setup) == name]
-        assert Counter(setup.optimizer for setup in part) == dict.fromkeys(BEST, rates)
-        assert len({(setup.steps, setup.batch, setup.model) for setup in part}) == 1
-        plain_rates = {(setup.optimizer, setup.lr) for setup in plain}
-        assert {(setup.optimizer, setup.lr) for setup in part} <= plain_rates
-
-
-def test_the_core_runs_every_rule_on_two_seeds():
-    assert {*HAND_TUNED_NAMES} | {*OTHERS, DEFAULT_RULE} <= set(CORE_RULES)
-    assert len(set(CORE_RULES)) == len(CORE_RULES)
-    runs = Counter((plan.setup, plan.rule) for plan in core())
-    assert runs == dict.fromkeys(
-        [(setup, rule) for setup in core_setups() for rule in CORE_RULES], 2
+    kinds = Counter(
+        (setup.steps, setup.batch, setup.model, bool(setup.trained),
+         round(setup.lr / best_rate(setup), 6))
+        for setup in setups
+    )  # fmt: skip
+    small = [(steps, 8, "micro", False, m) for steps in HORIZONS[:2] for m in MULTIPLES]
+    assert kinds == dict.fromkeys(
+        [
+            *small,
+            (HORIZONS[2], 8, "micro", False, 1.0),
+            *((600, LARGE_BATCH, "micro", False, m) for m in (0.5, 1.0, 2.0)),
+            (600, 8, "micro", True, 1.0),
+            (1500, 8, "mini", False, 2.0),
+            (800, 32, "micro", False, 2.0),
+        ],
+        len(BEST),
     )
+
+
+def test_the_core_runs_the_lengths_and_both_defaults_everywhere_on_two_seeds():
+    assert {*HAND_TUNED_NAMES} | {*OTHERS, DEFAULT_RULE} <= set(CORE_RULES)
+    assert set(JUDGED) <= set(CORE_RULES)
+    assert len(set(CORE_RULES)) == len(CORE_RULES)
+    held: dict[Setup, Counter[str]] = {}
+    for plan in core():
+        held.setdefault(plan.setup, Counter())[plan.rule] += 1
+    for runs in held.values():
+        assert runs in (dict.fromkeys(CORE_RULES, 2), dict.fromkeys(JUDGED, 2))
     assert {plan.seed for plan in core()} == {0, 1}
     assert not any(plan.options for plan in core())
+
+
+def test_what_constants_were_chosen_on_is_a_kind_and_no_sample():
+    setups = dict.fromkeys(plan.setup for plan in core())
+    seen = {s for s in setups if chosen_on(s)}
+    assert {(s.steps, round(s.lr / best_rate(s))) for s in seen} == {
+        (steps, multiple) for steps in HORIZONS[:2] for multiple in (1, FAR)
+    }
+    assert {(s.batch, s.model) for s in seen} == {(8, "micro")}
+
+
+def test_the_protocol_starts_at_a_hundredth_and_measures_from_its_oracle():
+    for plan in protocol():
+        state = begun(plan)
+        assert state.factor == (0.2 if plan.setup.optimizer == "normsgd" else 0.01)
+        assert state.run.lower_bound == plan.options["law"]["f_star"] > 1.5
+
+
+def test_logs_are_of_the_default_without_its_brake():
+    rising = [3.0 + 0.01 * k for k in range(2500)]
+    for plan in logs():
+        assert round(plan.setup.lr / plan.options["best"], 6) in (1.0, 4.0, 16.0)
+        shares = factors(plan, rising[: plan.setup.steps])
+        top = shares.index(1.0)
+        assert shares[:top] == sorted(shares[:top])
 
 
 def test_no_run_is_planned_twice_over_all_sets():
@@ -174,10 +199,18 @@ def test_kappa_is_told_to_the_rules_that_weigh_by_it_only():
 
 def test_options_reach_the_rule():
     setup = Setup("lion", 1e-3)
-    losses = [3.0 - 0.0001 * step for step in range(setup.steps)]  # too slow for the default
-    plain = factors(RunPlan(setup, 0, "watched"), losses)
-    for options in ({"lower_bound": 2.9}, {"watch": {"looks": 7}}):
-        assert factors(RunPlan(setup, 0, "watched", options), losses) != plain
+    losses = [3.0 - 0.0001 * step for step in range(setup.steps)]  # too slow for "watched"
+    for rule, options in (("watched", {"lower_bound": 2.9}), ("paced", {"pace": {"length": 7}})):
+        plain = factors(RunPlan(setup, 0, rule), losses)
+        assert factors(RunPlan(setup, 0, rule, options), losses) != plain
+
+
+def test_the_default_counts_tokens_where_there_are_some():
+    small, large = Setup("lion", 1e-3, steps=10_000), Setup("lion", 1e-3, batch=128, steps=10_000)
+    ends = [factors(RunPlan(s, 0, "paced"), [3.0] * 2000).index(1.0) for s in (small, large)]
+    assert ends[0] / ends[1] == pytest.approx(16, rel=0.04)
+    digits = Setup("lion", 1e-3, model="digits", steps=10_000)
+    assert factors(RunPlan(digits, 0, "paced"), [3.0] * 2000).index(1.0) == 1998
 
 
 def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_default():
@@ -185,31 +218,25 @@ def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_defa
     assert {plan.seed for plan in plans} == {0, 1}
     told = [plan for plan in plans if plan.options]
     assert {plan.rule for plan in told} == {DEFAULT_RULE}
-    plain = {setup for setup in core_setups() if setup.lr == round(2 * BEST[setup.optimizer], 10)}
-    assert {plan.setup for plan in told} <= plain  # whose hand-tuned runs are their reference
+    assert {plan.setup for plan in told} == {*at(2.0)}  # whose hand-tuned runs are their reference
     for plan in told:
         assert begun(plan) != begun(replace(plan, options={})), plan.options
     assert Counter(str(plan.options) for plan in told) == dict.fromkeys(
-        map(str, [{"lower_bound": 1.0}, {"lower_bound": -1.0},
-                  *({"watch": {"looks": looks}} for looks in (5, 20)),
-                  *({"watch": {"least": least}} for least in LEAST_FALLS)]),
-        len(BEST),
-    )  # fmt: skip
+        [str({"pace": pace}) for pace in PACES], len(BEST)
+    )
     trained = Counter(plan.setup for plan in plans if not plan.options and plan.setup.scale == 1.0)
-    each = len(HAND_TUNED_NAMES) + 2
-    short = {s for s in trained if s.model == "digits" or s.trained}
-    assert all(n == each * (1 + (s in short)) for s, n in trained.items())
-    assert {s.optimizer: s.lr for s in trained if s.trained} == BEST_TUNED
-    assert {s.optimizer: s.lr for s in trained if s.steps == LONG} == BEST
+    each = len(HAND_TUNED_NAMES) + 3
+    assert all(n == each * (1 + (s.model == "digits")) for s, n in trained.items())
     rates = {s.optimizer: s.lr for s in trained if s.model == "digits"}
     assert rates == {name: round(2 * best, 10) for name, best in BEST_DIGITS.items()}
     scaled = [plan for plan in plans if plan.setup.scale != 1.0]
     assert {plan.rule for plan in scaled} == {DEFAULT_RULE}
-    assert {replace(plan.setup, scale=1.0) for plan in scaled} <= plain
+    assert {replace(plan.setup, scale=1.0) for plan in scaled} == {*at(2.0)}
 
 
 def test_what_runs_after_the_core_is_new_and_what_shows_that_it_works_is_small():
-    assert {plan.seed for plan in extended() if column_of(plan.setup) == "micro"} == {2}
+    plain = [plan for plan in extended() if plan.setup.batch == 8 and plan.setup.model == "micro"]
+    assert {plan.seed for plan in plain} == {2}
     assert sum(plan.setup.steps for plan in smoke()) <= 500
     assert DEFAULT_RULE in {plan.rule for plan in smoke()}
     assert {plan.setup.stacked for plan in smoke()} == {True, False}

@@ -18,7 +18,7 @@ from autowarmup.lab.bench.summary import aggregate, summarise
 Record = dict[str, Any]
 Make = Callable[..., Record]
 
-MUON, LION = Setup("muon", 1.2e-2), Setup("lion", 4e-3, steps=600)
+MUON, LION = Setup("muon", 1.2e-2), Setup("lion", 2e-3, steps=600)
 
 
 @pytest.fixture
@@ -180,7 +180,8 @@ def test_set_ups_are_named_by_what_differs(make: Any, summary_of: Any) -> None:
     others = [replace(plain, steps=200), replace(plain, optimizer="normsgd")]
     records = [r for setup in (plain, *others) for r in make("none", 1.0, setup=setup)]
     assert [setup["label"] for setup in summary_of(records)["setups"]] == [
-        "Muon, lr 0.1, 200 steps", "Muon, lr 0.1, 400 steps", "Normalized SGD, lr 0.1, 400 steps",
+        "Muon, lr 0.1, 200 updates", "Muon, lr 0.1, 400 updates",
+        "Normalized SGD, lr 0.1, 400 updates",
     ]  # fmt: skip
 
 
@@ -195,14 +196,14 @@ def test_across_setups_and_in_columns(make: Any, summary_of: Any) -> None:
     flat, none = summary["rules"]["flat"], summary["rules"]["none"]
     assert flat["mean_regret"] == pytest.approx(0.0)
     assert flat["worst_regret"] == pytest.approx(0.1)
-    assert flat["worst_setup"] == "Lion, 4 x best rate, 600 steps"
+    assert flat["worst_setup"] == "Lion, 2 x best rate, 600 updates"
     assert (flat["n_setups"], none["n_setups"]) == (2, 3)
     columns = summary["by_column"]
     assert {name: part["n_setups"] for name, part in columns.items()} == {
-        "core 2500": 1, "600 steps": 1, "larger model": 1, "Muon": 1, "Lion": 2,
-        "1 x best rate": 2, "4 x best rate": 1,
+        "2,500 updates": 1, "600 updates": 1, "larger model": 1, "Muon": 1, "Lion": 2,
+        "1 x best rate": 2, "2 x best rate": 1,
     }  # fmt: skip
-    assert columns["600 steps"]["rules"]["none"]["mean_regret"] == pytest.approx(0.5)
+    assert columns["600 updates"]["rules"]["none"]["mean_regret"] == pytest.approx(0.5)
     assert columns["Lion"]["rules"]["none"]["mean_regret"] == pytest.approx(0.25)
     assert "flat" not in columns["larger model"]["rules"]
     lion = [setup for setup in summary["setups"] if setup["setup"]["optimizer"] == "lion"]
@@ -262,12 +263,22 @@ def test_seed_noise_finds_the_noise_that_was_put_in() -> None:
 def test_the_core_set_is_plain_json(core_records: list[Record], summary_of: Any) -> None:
     summary = summary_of(core_records)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-    assert len(summary["setups"]) == len({s["label"] for s in summary["setups"]}) == 48
-    assert {c: summary["by_column"][c]["n_setups"] for c in ("core 2500", "larger batch")} == {
-        "core 2500": 24, "larger batch": 6,
+    assert len(summary["setups"]) == len({s["label"] for s in summary["setups"]}) == 90
+    parts = ("2,500 updates", "batch of 4,096 tokens", "fine-tuning")
+    # Four times the best rate is far too high, and stands apart.
+    assert [summary["by_column"][name]["n_setups"] for name in parts] == [18, 18, 6]
+    assert {name: part["n_setups"] for name, part in summary["by_rate"].items()} == {
+        "0.5 x best rate": 18, "1 x best rate": 30, "2 x best rate": 30, "4 x best rate": 12,
     }  # fmt: skip
+    horizons = ["600 updates", "2,500 updates", "10,000 updates"]
+    assert list(summary["by_horizon"]) == horizons
+    assert {part["n_setups"] for part in summary["by_horizon"].values()} == {6}
+    assert list(summary["by_batch"]) == ["256 tokens", "1,024 tokens", "4,096 tokens"]
+    assert [part["n_setups"] for part in summary["by_choice"].values()] == [18, 60]
+    assert set(summary["best_lengths"]) == {"muon", "lion", "signum", "normsgd", "adamw", "sgd"}
+    assert all(list(lengths) == horizons for lengths in summary["best_lengths"].values())
     means = [line["mean_regret"] for line in summary["rules"].values()]
     assert means == sorted(means)
     none = summary["rules"]["none"]
-    assert (none["diverged"], none["diverged_where_hand_tuned_survives"]) == (4, 2)
-    assert (none["n_setups"], none["tried_setups"]) == (46, 48)
+    assert (none["diverged"], none["diverged_where_hand_tuned_survives"]) == (8, 4)
+    assert (none["n_setups"], none["tried_setups"]) == (74, 78)

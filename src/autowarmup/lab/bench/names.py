@@ -7,12 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autowarmup.lab.bench.sets import MULTIPLES
-from autowarmup.lab.bench.setups import BEST, SIZES, Setup
+from autowarmup.lab.bench.sets import HORIZONS, MULTIPLES
+from autowarmup.lab.bench.setups import BEST, LARGE_BATCH, SIZES, Setup, best_rate
 from autowarmup.lab.report import style
 from autowarmup.lab.report.words import optimizer_name
 
-COLUMNS = ("core 2500", "600 steps", "larger model", "larger batch")
+COLUMNS = (
+    "600 updates",
+    "2,500 updates",
+    "10,000 updates",
+    "batch of 4,096 tokens",
+    "batch of 1,024 tokens",
+    "larger model",
+    "fine-tuning",
+)
 """The parts of the core set that differ in more than the optimizer and its rate."""
 
 TUNED_ONCE = "hand-tuned on one seed"
@@ -35,7 +43,7 @@ def colour_of(kind: str, *, main: bool = False) -> str:
 
 
 def multiple_of(setup: Mapping[str, Any]) -> float | None:
-    """Return the peak rate as a multiple of the optimizer's best, if it is one of the plan's.
+    """Return the peak rate as a multiple of the best for it, if it is one of the plan's.
 
     Example:
         >>> multiple_of(Setup("lion", 4e-3).to_dict())
@@ -43,9 +51,10 @@ def multiple_of(setup: Mapping[str, Any]) -> float | None:
         >>> multiple_of(Setup("lion", 7e-3).to_dict()) is None
         True
     """
-    if setup["model"] not in SIZES:
+    held = Setup(**setup)
+    if not held.stacked or held.optimizer not in BEST:
         return None
-    ratio = setup["lr"] / BEST.get(setup["optimizer"], math.nan)
+    ratio = held.lr / best_rate(held)
     return next((m for m in MULTIPLES if math.isclose(ratio, m, rel_tol=1e-6)), None)
 
 
@@ -59,17 +68,19 @@ def columns_of(setup: Mapping[str, Any]) -> list[str]:
 
     Example:
         >>> columns_of(Setup("muon", 4.8e-2, steps=600).to_dict())
-        ['600 steps', 'Muon', '4 x best rate']
+        ['600 updates', 'Muon', '4 x best rate']
     """
     held, plain = Setup(**setup), Setup(setup["optimizer"], setup["lr"])
     # Harder data is no part of the core set: it is told apart as a robustness test.
     core = replace(plain, model=held.model, batch=held.batch, steps=held.steps) == held
     core = core and held.model in SIZES
-    belongs = {
-        "core 2500": held == plain,
-        "600 steps": core and held.steps == 600,
+    small = core and held.batch == plain.batch and held.model == plain.model
+    belongs = {f"{steps:,} updates": small and held.steps == steps for steps in HORIZONS}
+    belongs |= {
+        "batch of 4,096 tokens": core and held.batch == LARGE_BATCH,
+        "batch of 1,024 tokens": core and held.batch == LARGE_BATCH // 4,
         "larger model": core and held.model == "mini",
-        "larger batch": core and held.batch > plain.batch,
+        "fine-tuning": bool(held.trained),
     }
     groups = [name for name in COLUMNS if belongs[name]]
     groups.append(optimizer_name(setup["optimizer"]))
@@ -86,11 +97,11 @@ def variant_parts(setup: Mapping[str, Any]) -> list[str]:
     if setup["batch"] != plain.batch:
         parts.append(f"batch {setup['batch']}")
     if setup["steps"] != plain.steps:
-        parts.append(f"{setup['steps']} steps")
+        parts.append(f"{setup['steps']:,} updates")
     if setup["data"] != plain.data:
         parts.append(setup["data"].strip("/").split("/")[-1])
     if setup.get("trained"):
-        parts.append(f"trained for {setup['trained']} steps")
+        parts.append("fine-tuning")
     if setup["noise"]:
         parts.append(f"{100 * setup['noise']:g} % wrong targets")
     if setup["scale"] != 1.0:
@@ -109,7 +120,7 @@ def setup_name(setup: Mapping[str, Any], shared: Sequence[str] = ()) -> str:
 
     Example:
         >>> setup_name(Setup("lion", 4e-3, steps=600).to_dict())
-        'Lion, 4 x best rate, 600 steps'
+        'Lion, 4 x best rate, 600 updates'
     """
     parts = [part for part in variant_parts(setup) if part not in shared]
     return ", ".join([optimizer_name(setup["optimizer"]), rate_name(setup), *parts])

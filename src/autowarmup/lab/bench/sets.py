@@ -51,6 +51,17 @@ F_STAR = {
 hand-tuned lengths, minus 0.05. Nobody knows it before the run."""
 
 
+def chosen_on(setup: Setup) -> bool:
+    """Return whether constants of the default were chosen with an eye on such a set-up.
+
+    The brake on logs of the best and of far too high rates at 600 and 2,500 updates and of
+    fine-tuning. Never looked at before they were fixed: 10,000 updates, the large batches, the
+    larger model, half and twice the best rate.
+    """
+    plain = setup.model == Setup.model and setup.batch == Setup.batch and setup.steps <= 2500
+    return plain and setup.lr / best_rate(setup) in (1.0, FAR)
+
+
 def at(multiple: float, **changes: Any) -> list[Setup]:
     """Return the set-ups of all optimizers at a multiple of the best rate for such a set-up."""
     plain = [Setup(optimizer, 0.0, **changes) for optimizer in BEST]

@@ -6,21 +6,33 @@ set-ups, by one function.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autowarmup.lab.bench.names import COLUMNS, columns_of, multiple_name, setup_name, shared_parts
+from autowarmup.lab.bench.names import (
+    COLUMNS,
+    columns_of,
+    multiple_name,
+    multiple_of,
+    setup_name,
+    shared_parts,
+)
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.regret import setup_summary
-from autowarmup.lab.bench.rules import described
-from autowarmup.lab.bench.sets import MULTIPLES
-from autowarmup.lab.bench.setups import BEST, key
+from autowarmup.lab.bench.rules import described, length_of, tokens_of
+from autowarmup.lab.bench.sets import FAR, HAND_TUNED_NAMES, HORIZONS, MULTIPLES, chosen_on
+from autowarmup.lab.bench.setups import BEST, Setup, key
 from autowarmup.lab.report.words import optimizer_name
 from autowarmup.rules.registry import DEFAULT_RULE
 
-SUMMARY_FORMAT = "autowarmup-bench-1"
+SUMMARY_FORMAT = "autowarmup-bench-2"
+UPDATES = (60, 120, 250, 500, 1000)
+"""Lengths in updates that are the same in every set-up."""
+NEAR = 1.25
+"""Factor within which a length in shares stands for one in updates."""
 
 Json = dict[str, Any]
 
@@ -55,6 +67,7 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
     ]
     setups.sort(key=_place)
     _note_missing(setups, kinds)
+    judged = [s for s in setups if multiple_of(s["setup"]) != FAR] or setups
     statuses = Counter(record["status"] for record in kept)
     return {
         "format": SUMMARY_FORMAT,
@@ -64,22 +77,93 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
             "finished": statuses["finished"],
             "diverged": statuses["diverged"],
         },
-        **rule_table(setups, kinds),
+        **rule_table(judged, kinds, default_rule),
         "setups": setups,
-        "by_column": {
-            name: {"n_setups": len(part), **rule_table(part, kinds)}
-            for name, part in _columns(setups).items()
+        **{
+            title: {
+                name: {"n_setups": len(part), **rule_table(part, kinds, default_rule)}
+                for name, part in parts.items()
+            }
+            for title, parts in (
+                ("by_column", _columns(judged)),
+                ("by_horizon", _horizons(setups)),
+                ("by_batch", _batches(setups)),
+                ("by_rate", _rates(setups)),
+                ("by_choice", _choices(judged)),
+            )
         },
+        "in_updates": in_updates(judged, default_rule),
+        "best_lengths": best_lengths(setups),
     }
 
 
-def rule_table(setups: Sequence[Json], kinds: Mapping[str, str]) -> Json:
+def in_updates(setups: Sequence[Json], default: str) -> Json:
+    """Return what "always so many updates" would have cost, as a table of rules.
+
+    The run is that of the share whose length is nearest, within a fourth, and never above 40 % of
+    the run: where 500 updates are more, 40 % take their place.
+    """
+    wider = [_with_lengths(setup) for setup in setups]
+    names = [f"linear {updates} steps" for updates in UPDATES]
+    held = [name for name in names if any(name in setup["regrets"] for setup in wider)]
+    return {
+        name: {
+            "kind": "fixed",
+            **aggregate(wider, name),
+            **above_default(wider, name, default),
+        }
+        for name in held
+    }
+
+
+def _with_lengths(setup: Json) -> Json:
+    """Return a set-up with the lengths in updates as rules of their own."""
+    setup = {field: dict(x) if isinstance(x, dict) else x for field, x in setup.items()}
+    steps = setup["setup"]["steps"]
+    lengths = {
+        rule: length_of(rule, steps) or 1
+        for rule in setup["regrets"]
+        if rule in HAND_TUNED_NAMES and rule != "none"
+    }
+    for updates in UPDATES if len(lengths) == len(HAND_TUNED_NAMES) - 1 else ():
+        wanted = min(updates, max(lengths.values()))
+        nearest = min(lengths, key=lambda rule: abs(math.log(lengths[rule] / wanted)))
+        if max(lengths[nearest] / wanted, wanted / lengths[nearest]) > NEAR:
+            continue
+        name = f"linear {updates} steps"
+        for field in ("regrets", "outcomes", "vals", "regrets_by_seed", "diverged", "starts",
+                      "ends", "overheads"):  # fmt: skip
+            if nearest in setup[field]:
+                setup[field][name] = setup[field][nearest]
+    return setup
+
+
+def best_lengths(setups: Sequence[Json]) -> Json:
+    """Return the best length in updates by optimizer and horizon, at the best rate."""
+    found: Json = {}
+    for name, part in _horizons(setups).items():
+        for setup in part:
+            best, steps = setup["best_hand_tuned"], setup["setup"]["steps"]
+            length = None if best is None else 0 if best == "none" else length_of(best, steps)
+            found.setdefault(setup["setup"]["optimizer"], {})[name] = length
+    return found
+
+
+def rule_table(setups: Sequence[Json], kinds: Mapping[str, str], default: str) -> Json:
     """Return `aggregate` of every rule over a part of the set-ups, the lowest mean regret first.
 
-    Beside "rules" stands the same for the length that is chosen on one seed.
+    Each with what it has above the default, paired by set-up. Beside "rules" stands the same for
+    the length that is chosen on one seed.
     """
     names = dict.fromkeys(rule for setup in setups for rule in setup["regrets"])
-    lines = {rule: {"kind": kinds[rule], **aggregate(setups, rule)} for rule in names}
+    lines = {
+        rule: {
+            "kind": kinds[rule],
+            **aggregate(setups, rule),
+            **above_default(setups, rule, default),
+        }
+        for rule in names
+    }
 
     def rank(rule: str) -> tuple[bool, float, float]:
         # Without a number last; among equals, the smaller worst case first.
@@ -88,8 +172,30 @@ def rule_table(setups: Sequence[Json], kinds: Mapping[str, str]) -> Json:
 
     return {
         "rules": {rule: lines[rule] for rule in sorted(lines, key=rank)},
-        "hand_tuned_cross_validated": {"kind": "fixed", **aggregate(setups, None)},
+        "hand_tuned_cross_validated": {
+            "kind": "fixed",
+            **aggregate(setups, None),
+            **above_default(setups, None, default),
+        },
     }
+
+
+def above_default(setups: Sequence[Json], rule: str | None, default: str) -> Json:
+    """Return the mean regret of a rule above that of the default, with its standard error.
+
+    Paired: over the set-ups in which both have a number, which the error counts as independent.
+    """
+    pairs = [
+        (cell["regret"], main["regret"])
+        for setup in setups
+        if (cell := _cell(setup, rule)) is not None
+        and (main := _cell(setup, default)) is not None
+        and cell["regret"] is not None
+        and main["regret"] is not None
+    ]
+    gaps = [other - main for other, main in pairs]
+    error = statistics.stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else None
+    return {"above_default": _mean(gaps), "above_default_error": error, "n_paired": len(gaps)}
 
 
 def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
@@ -173,6 +279,40 @@ def _place(summary: Json) -> tuple[Any, ...]:
     part = next((k for k, c in enumerate(COLUMNS) if c in columns_of(setup)), len(COLUMNS))
     rest = (setup[field] for field in ("model", "batch", "steps", "data", "noise", "scale", "lr"))
     return at, name, part, *rest
+
+
+def _horizons(setups: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the small set-ups at the best rate that differ in the number of updates alone."""
+    plain = [s for s in setups if multiple_of(s["setup"]) == 1.0]
+    names = [f"{steps:,} updates" for steps in HORIZONS]
+    groups = {name: [s for s in plain if name in columns_of(s["setup"])] for name in names}
+    return {name: part for name, part in groups.items() if part}
+
+
+def _batches(setups: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the small models by the tokens of an update, at rates up to twice the best."""
+    groups: dict[str, list[Json]] = {}
+    for setup in setups:
+        held = Setup(**setup["setup"])
+        tokens = tokens_of(held)
+        if tokens and held.model == Setup.model and multiple_of(setup["setup"]) != FAR:
+            groups.setdefault(f"{tokens:,.0f} tokens", []).append(setup)
+    return {name: groups[name] for name in sorted(groups, key=lambda name: (len(name), name))}
+
+
+def _rates(setups: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the set-ups by their multiple of the best rate, the far too high one included."""
+    groups = {m: [s for s in setups if multiple_of(s["setup"]) == m] for m in MULTIPLES}
+    return {multiple_name(m): part for m, part in groups.items() if part}
+
+
+def _choices(setups: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the set-ups on which constants of the default were chosen, and the others."""
+    groups: dict[str, list[Json]] = {"chosen on": [], "looked at once": []}
+    for setup in setups:
+        seen = chosen_on(Setup(**setup["setup"]))
+        groups["chosen on" if seen else "looked at once"].append(setup)
+    return {name: part for name, part in groups.items() if part}
 
 
 def _columns(setups: Sequence[Json]) -> dict[str, list[Json]]:
