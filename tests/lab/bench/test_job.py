@@ -80,7 +80,8 @@ def test_the_same_command_continues_and_draw_only_draws(
     [
         (
             "--set huge",
-            "set: expected one of demo, core, protocol, logs, extended, robustness, smoke, got 'huge'",
+            "set: expected one of demo, core, protocol, logs, extended, robustness, smoke, "
+            "got 'huge'",
         ),
         ("--set smoke --cpus-per-run 2", "expected --engine ray with the options of Ray"),
         ("--draw", "expected records of the benchmark in runs/, got none"),

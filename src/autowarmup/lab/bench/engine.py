@@ -30,7 +30,7 @@ FLEET = 16
 """Replicas that share an operation: more of them leave the cache."""
 _FLEET = "autowarmup.lab.bench.fleet_runs:train_fleet"
 _SINGLE = "autowarmup.lab.bench.single_runs:train_single"
-_OURS = ("runs", "robustness", "environment.json")
+_OURS = ("runs", "robustness", "protocol", "recorded", "environment.json")
 
 
 @dataclass(frozen=True)

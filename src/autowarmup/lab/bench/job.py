@@ -1,7 +1,9 @@
 """The benchmark as one job: run what is missing of a set, then the summary and the page.
 
-OUT/runs/          records of every set but "robustness"
-OUT/robustness/    records of that one, which the tables of robustness compare with the core set
+OUT/runs/          records of every set but the following
+OUT/robustness/    records of the set "robustness", which its tables compare with the core set
+OUT/protocol/      likewise of the set "protocol"
+OUT/recorded/      records of the set "logs", with every loss
 OUT/summary.json, OUT/report.html, OUT/figures/
 """
 
@@ -11,15 +13,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from autowarmup.lab.bench.alarms import alarms
 from autowarmup.lab.bench.engine import Outcome, check_ours, run_plans
 from autowarmup.lab.bench.page import write_page
 from autowarmup.lab.bench.ray_pool import RayOptions
 from autowarmup.lab.bench.records import Record, key_of, read_records
 from autowarmup.lab.bench.robustness import tables
-from autowarmup.lab.bench.sets import SETS
+from autowarmup.lab.bench.sets import BEFORE, SETS
 from autowarmup.lab.bench.summary import summarise
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
+from autowarmup.rules.registry import DEFAULT_RULE
+
+APART = {"robustness": "robustness", "protocol": "protocol", "logs": "recorded"}
+"""Sets whose records lie in a directory of their own."""
+BRAKES = (DEFAULT_RULE, BEFORE, "paced(sure=2.0)", "paced(sure=4.0)", "paced(least=0.03)")
+"""Rules that are fed with recorded losses."""
 
 
 def run_set(
@@ -38,7 +47,7 @@ def run_set(
     if name not in SETS:
         raise ValueError(f"set: expected one of {', '.join(SETS)}, got {name!r}")
     check_ours(Path(out))
-    directory = Path(out) / "robustness" if name == "robustness" else Path(out)
+    directory = Path(out) / APART[name] if name in APART else Path(out)
     outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray)
     if directory.is_dir():
         _note_environment(directory, command)
@@ -52,12 +61,24 @@ def summary_of(out: str | Path) -> tuple[dict[str, Any], list[Record]]:
         ValueError: nothing is stored in `out`.
     """
     out = Path(out)
-    records = _planned(out, *(name for name in SETS if name != "robustness"))
+    records = _planned(out, *(name for name in SETS if name not in APART))
     records = records or read_records(out)  # a plan of one's own
     if not records:
         raise ValueError(f"{out}: expected records of the benchmark in runs/, got none")
-    varied = _planned(out / "robustness", "robustness")
-    return {**summarise(records), "robustness": tables(varied, records)}, records
+    varied = [
+        record
+        for name in ("robustness", "protocol")
+        for record in _planned(out / APART[name], name)
+    ]
+    summary = {**summarise(records), "robustness": tables(varied, records)}
+    recorded = _planned(out / APART["logs"], "logs")
+    if recorded:
+        summary["alarms"] = {rule: alarms(rule, recorded) for rule in BRAKES}
+        for rule, found in summary["alarms"].items():
+            if rule in summary["rules"]:
+                kept = {name: found[name] for name in ("false_alarms", "caught")}
+                summary["rules"][rule].update(kept)
+    return summary, records
 
 
 def write_report(out: str | Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ Losses = dict[int, float | None]
 _FIXED = set(HAND_TUNED_NAMES)
 _DATA = "What is trained"
 _RULE = "What the rule is told"
+_LAW = "The law of the gap with its own protocol, at the best rate"
 
 
 def variation_of(record: Record) -> tuple[str, str]:
@@ -28,6 +29,8 @@ def variation_of(record: Record) -> tuple[str, str]:
         ('What is trained', '20 % random tokens')
     """
     setup, options = Setup(**record["setup"]), record["options"]
+    if "law" in options:
+        return _LAW, f"{setup.steps:,} updates, f* from an oracle, div {options['law']['div']:g}"
     if "lower_bound" in options:
         return _RULE, f"lower bound wrong by {options['lower_bound']:+g}"
     if "pace" in options:
@@ -63,7 +66,7 @@ def tables(records: Iterable[Record], core: Iterable[Record]) -> list[dict[str, 
     for record in records:
         table, variation = variation_of(record)
         # Where only the rule is told something else, the reference is the plain set-up.
-        plain = {**record["setup"], "scale": 1.0} if table == _RULE else record["setup"]
+        plain = {**record["setup"], "scale": 1.0} if table != _DATA else record["setup"]
         losses = varied.setdefault((table, variation, key(plain), record["rule"]), {})
         losses[record["seed"]] = record["val_loss"]
     regrets: dict[tuple[str, str, str], list[float]] = {}
