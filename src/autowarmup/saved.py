@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from autowarmup.rules.earlier import from_earlier
+from autowarmup.rules.state import WarmupState
 
-FORMAT = "autowarmup-scheduler-4"
+FORMAT = "autowarmup-scheduler-5"
+_WITHOUT_SINCE = "autowarmup-scheduler-4"
 _EARLIER = ("autowarmup-scheduler-2", "autowarmup-scheduler-3")
 
 _RENAMED = {
@@ -53,6 +55,9 @@ def of_today(state: dict[str, Any], lag: int) -> dict[str, Any]:
     form = state.get("format")
     if form == FORMAT:
         return state
+    if form == _WITHOUT_SINCE:  # the decay began where warm-up ended
+        warmup = state["warmup"]
+        return {**state, "format": FORMAT, "warmup": {**warmup, "since": warmup["end"]}}
     if form not in _EARLIER:
         raise ValueError(
             f"expected a state_dict of AdaptiveWarmup (format {FORMAT!r}), got format {form!r}"
@@ -66,3 +71,27 @@ def of_today(state: dict[str, Any], lag: int) -> dict[str, Any]:
         state["agreement"] = {"lag": lag, "buffer": buffer, "pending": []}
     warmup["status"] = state.pop("status", warmup["status"])
     return {**state, "format": FORMAT, "warmup": warmup}
+
+
+def differences(
+    made: WarmupState,
+    loaded: WarmupState,
+    made_peaks: list[list[float]],
+    loaded_peaks: list[list[float]],
+) -> str:
+    """Return in which settings a saved state differs from the scheduler that loads it.
+
+    Only a scheduler that has taken no update is compared: one that has may have been told more.
+    """
+    if made.step:
+        return ""
+    found = []
+    if made.rule.name != loaded.rule.name:
+        found.append(f"rule {loaded.rule.name!r} instead of {made.rule.name!r}")
+    for name in ("total_steps", "decay", "final_fraction", "lower_bound"):
+        old, new = getattr(loaded.run, name), getattr(made.run, name)
+        if old != new:
+            found.append(f"{name} {old!r} instead of {new!r}")
+    if made_peaks != loaded_peaks:
+        found.append(f"peak rates {loaded_peaks} instead of {made_peaks}")
+    return ", ".join(found)

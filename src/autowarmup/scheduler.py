@@ -28,10 +28,11 @@ from autowarmup.optimizer_class import (
 )
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
 from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.life import with_decay, with_end, with_ramp
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import WarmupState, begin, step
 from autowarmup.rules.status import Status
-from autowarmup.saved import FORMAT, of_today, refuse_renamed
+from autowarmup.saved import FORMAT, differences, of_today, refuse_renamed
 from autowarmup.updates import Updates
 
 
@@ -58,7 +59,8 @@ class AdaptiveWarmup(LRScheduler):
     Args:
         optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
             peak rates.
-        total_steps: optimizer steps of the whole run.
+        total_steps: optimizer steps of the whole run; `None` if nobody knows yet: after warm-up the
+            rate stays at the peak until `start_decay`. Rules that count shares of the run need it.
         rule: what leads to the peak rate: a name ("paced", "linear 5%", "linear 500 steps",
             "flat(div=50)", see `autowarmup.rules.rule_of`) or a rule with its settings
             (`Paced(length=500)`, `GapLaw(end="accurate", div=50)`, your own).
@@ -97,7 +99,7 @@ class AdaptiveWarmup(LRScheduler):
     def __init__(
         self,
         optimizer: Optimizer | Sequence[Optimizer],
-        total_steps: int,
+        total_steps: int | None = None,
         *,
         rule: str | Rule[Any] = DEFAULT_RULE,
         decay: str = "cosine",
@@ -278,6 +280,77 @@ class AdaptiveWarmup(LRScheduler):
         self._write(self.state.factor)
         return self.div
 
+    # -- what becomes of the run ---------------------------------------------------------------
+    # Several processes have to agree: call these in all of them, after the same update.
+
+    def start_decay(self, steps: int) -> str:
+        """Decay over the next `steps` updates, from the rate that was reached, and say so.
+
+        Ends warm-up, and a run without a known end. In a decay it begins anew, without a jump.
+
+        Raises:
+            ValueError: `steps` is below 1.
+
+        Example:
+            >>> import torch
+            >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.5)
+            >>> scheduler = AdaptiveWarmup(optimizer, rule="none", decay="linear")
+            >>> for _ in range(3):
+            ...     optimizer.step()
+            ...     scheduler.step()
+            >>> scheduler.phase, scheduler.start_decay(2)
+            ('stable', 'the rate decays over updates 3 to 4 and the run ends after 5')
+            >>> for _ in range(2):
+            ...     print(scheduler.get_last_lr(), end=" ")
+            ...     optimizer.step()
+            ...     scheduler.step()
+            [0.5] [0.25]
+        """
+        self._set(with_decay(self.state, steps))
+        return self._said()
+
+    def extend(self, total_steps: int) -> str:
+        """Let the run end after `total_steps` updates in all, and say what follows.
+
+        In warm-up only the end moves. Afterwards, also when the run was over, a decay begins at the
+        rate in force, without a jump, over the updates that remain now, to the same final rate.
+
+        Raises:
+            ValueError: not more updates than were taken.
+        """
+        self._set(with_end(self.state, total_steps))
+        if self.phase == "warmup":
+            return f"the run ends after {total_steps:,} updates; warm-up goes on"
+        return self._said()
+
+    def rewarm(self, steps: int | None = None) -> str:
+        """Climb once more over the next updates, and say so.
+
+        For a run that was resumed without the state of its optimizer, on new data, or with another
+        batch. What the schedule says is multiplied by 1/W, 2/W, ..., 1.
+
+        Args:
+            steps: W, >= 1. By default 2 / (1 - beta), what the slowest average of the optimizer
+                needs to fill (arXiv 1910.04209, section 4.3), at most 5 % of what remains.
+
+        Raises:
+            ValueError: `steps` is below 1, or the run is over.
+        """
+        self._set(with_ramp(self.state, steps))
+        first, length = self.state.rewarmed or (self.state.step, 1)
+        return f"the rate climbs again over updates {first:,} to {first + length - 1:,}"
+
+    def _set(self, state: WarmupState) -> None:
+        self.state = state
+        self._write(state.factor)
+
+    def _said(self) -> str:
+        first, total = self.state.step, self.state.run.length
+        return (
+            f"the rate decays over updates {first:,} to {total - 1:,} "
+            f"and the run ends after {total:,}"
+        )
+
     # -- what it did ---------------------------------------------------------------------------
 
     @property
@@ -287,7 +360,7 @@ class AdaptiveWarmup(LRScheduler):
 
     @property
     def phase(self) -> str:
-        """ "warmup", "decay" or "done"."""
+        """ "warmup", "stable" (the end is not known), "decay" or "done"."""
         return self.state.phase
 
     @property
@@ -336,7 +409,7 @@ class AdaptiveWarmup(LRScheduler):
         gap = "no loss yet" if state.gap is None else f"gap {state.gap:.4g}"
         return (
             f"AdaptiveWarmup({state.rule.name}, {state.phase}, step {state.step}/"
-            f"{state.run.total_steps}, factor {state.factor:.4g}, {gap})"
+            f"{state.run.total_steps or '?'}, factor {state.factor:.4g}, {gap})"
         )
 
     def get_lr(self) -> list[float | Tensor]:
@@ -369,6 +442,8 @@ class AdaptiveWarmup(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state, its settings included, and set the rates that it stands for.
 
+        Where the scheduler was made with other settings, one warning names both.
+
         Raises:
             ValueError: not a state of this class, or one for other parameter groups.
         """
@@ -380,6 +455,7 @@ class AdaptiveWarmup(LRScheduler):
                 "the saved state must fit the optimizers: expected peak rates for "
                 f"{expected} parameter groups, got {got}"
             )
+        fresh, peaks = self.state, self.peak_lrs
         self.state = WarmupState.from_dict(state_dict["warmup"], self._rule_of)
         self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
@@ -388,6 +464,12 @@ class AdaptiveWarmup(LRScheduler):
         self._updates.set(state_dict["updated"])
         self._updates.waits = self.agreement.lag == 0
         self._fed = state_dict["fed"]
+        if told := differences(fresh, self.state, peaks, self.peak_lrs):
+            warnings.warn(
+                f"the saved state goes on as it was saved, with {told}; extend(total_steps) moves "
+                "the end of a run",
+                stacklevel=2,
+            )
         self._write(self.state.factor)
 
     # -- inside --------------------------------------------------------------------------------

@@ -37,14 +37,16 @@ from autowarmup.rules import (
     rule_of,
     step,
 )
+from autowarmup.rules.life import with_decay, with_ramp
 
 KINDS = ("falls", "stalls", "rises")
 LAW = GapLaw(end=0.4, div=20.0)
 RULES = [
-    "watched", "none", "linear 5%", "linear 30 steps", "untuned", Doubling(div=20.0),
+    "paced", "paced(length=40, cap=0.9, sure=0.5)", "watched", "none", "linear 5%",
+    "linear 30 steps", "untuned", Doubling(div=20.0),
     GapLaw(div=20.0), LAW, H0H1(div=20.0),
 ]  # fmt: skip
-SHORT = [("watched", 7), ("watched", 23), (LAW, 23), ("linear 40%", 1),
+SHORT = [("paced", 1), ("paced", 7), ("watched", 7), ("watched", 23), (LAW, 23), ("linear 40%", 1),
          (Watched(share=0.9, looks=30, apart=4, floor=0.0), 60)]  # fmt: skip
 
 
@@ -125,6 +127,24 @@ def test_in_double_precision_the_rules_are_those_of_the_core(rule, steps):
         assert [tuple(column) for column in got[2:]] == names
 
 
+def test_an_open_end_a_decay_by_hand_and_a_later_ramp():
+    schedule = AdaptiveWarmupSchedule(1.0, rule="linear 4 steps", decay="linear")
+    core, state, rates = begin(rule_of("linear 4 steps"), Run(None, decay="linear")), None, []
+    state = schedule.init()
+    for k in range(40):
+        if k in (6, 12):
+            state, core = schedule.start_decay(state, 30 - k), with_decay(core, 30 - k)
+        if k == 9:
+            state, core = schedule.rewarm(state, 4), with_ramp(core, 4)
+        assert PHASES[int(state.phase)] == core.phase
+        rates.append((float(schedule(state)), core.factor))
+        state, core = schedule.update(state, value=2.0), step(core, 2.0)
+    got, wanted = zip(*rates, strict=True)
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+    with pytest.raises(ValueError, match="counts shares of the run"):
+        AdaptiveWarmupSchedule(1.0, rule="linear 5%")
+
+
 @pytest.mark.parametrize("decay", ["linear", "wsd", "sqrt", "constant"])
 def test_every_decay_and_a_run_without_warmup(decay):
     div = 1.0 if decay == "linear" else 30.0
@@ -150,7 +170,9 @@ def test_a_rule_of_ones_own_brings_its_traced_form():
     assert list(phases[0]) == [phase for _, _, phase, _ in wanted]
 
 
-@pytest.mark.parametrize(("rule", "tolerance"), [("watched", 5e-6), (LAW, 1e-5)], ids=str)
+@pytest.mark.parametrize(
+    ("rule", "tolerance"), [("paced", 5e-6), ("watched", 5e-6), (LAW, 1e-5)], ids=str
+)
 def test_in_single_precision_the_rates_stay_close_over_a_long_run(rule, tolerance):
     """Measured over 12,000 updates: 5e-7 for watched, 1.7e-6 for the law of the gap."""
     steps = 12_000
@@ -223,7 +245,7 @@ def test_what_is_wrong_is_said_at_once():
         scale_by_adaptive_warmup(0)
     with pytest.raises(ValueError, match="expected the state of an optimizer with an adaptive"):
         report(optax.sgd(1.0).init(jnp.ones(2)))
-    schedule = AdaptiveWarmupSchedule(1.0, 10, lower_bound=3.0)
+    schedule = AdaptiveWarmupSchedule(1.0, 10, rule="watched", lower_bound=3.0)
     with pytest.raises(ValueError, match="expected lower_bound < 2, got 3"):
         schedule.update(schedule.init(), value=2.0)
     with pytest.raises(ValueError, match="expected a scalar value, got an array of shape"):

@@ -76,6 +76,7 @@ def test_lag_is_checked_and_saved():
         late.step(loss, updated=True)
     saved = late.state_dict()
     assert saved["agreement"]["pending"] == [[2.0, False], [1.0, False]]
+    optimizer.param_groups[0]["lr"] = late.peak_lrs[0][0]
     other = AdaptiveWarmup(optimizer, 12)
     other.load_state_dict(saved)
     assert other.agreement.lag == 2

@@ -54,7 +54,8 @@ def test_a_resumed_run_is_one_that_never_stopped(name, at):
     drive(optimizer, scheduler, LOSSES[:at])
     saved = json.loads(json.dumps(scheduler.state_dict()))
     fresh, other = make(GapLaw(div=3.0))  # the saved rule and settings win
-    other.load_state_dict(saved)
+    with pytest.warns(UserWarning, match="goes on as it was saved"):
+        other.load_state_dict(saved)
     assert fresh.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
     assert drive(fresh, other, LOSSES[at:]) == drive(optimizer, scheduler, LOSSES[at:])
     assert other.state_dict() == scheduler.state_dict()
@@ -81,7 +82,10 @@ def test_rules_that_read_the_loss_say_when_they_get_none():
     drive(*make("linear 10%"), [None] * STEPS)  # warnings are errors: this one says nothing
 
 
-def test_the_default_refuses_a_bound_above_the_first_loss():
+def test_a_bound_above_the_first_loss_is_refused_by_rules_of_the_gap_and_no_matter_for_others():
     optimizer, scheduler = make(DEFAULT_RULE, lower_bound=9.0)
+    drive(optimizer, scheduler, [5.0, -3.0])
+    assert scheduler.status.name == "WARMING"
+    optimizer, scheduler = make("watched", lower_bound=9.0)
     with pytest.raises(ValueError, match="lower bound must lie below the first loss"):
         drive(optimizer, scheduler, [5.0])

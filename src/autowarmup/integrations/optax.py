@@ -20,9 +20,10 @@ from jax.core import Tracer
 
 from autowarmup.integrations.jax import traced
 from autowarmup.integrations.jax.base import STATUSES
-from autowarmup.integrations.jax.state import Progress, advanced, begin
+from autowarmup.integrations.jax.state import Progress, advanced, begin, with_decay, with_ramp
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
+from autowarmup.rules.state import told
 from autowarmup.rules.status import Status
 from autowarmup.saved import refuse_renamed
 
@@ -63,7 +64,7 @@ class WarmupState(NamedTuple):
         return self.progress.smoothing.gap
 
 
-_OPTIONS = ("decay", "final_fraction", "lower_bound")
+_OPTIONS = ("decay", "final_fraction", "lower_bound", "family", "parameters", "trained")
 
 
 class AdaptiveWarmupSchedule:
@@ -74,14 +75,18 @@ class AdaptiveWarmupSchedule:
 
     Args:
         lr: the peak rate; 1 gives the share of it.
-        total_steps: updates of the whole run.
+        total_steps: updates of the whole run; `None` if nobody knows yet: after warm-up the rate
+            stays at the peak until `start_decay`.
         rule: a name or a rule with its settings, as in `AdaptiveWarmup`; one that
             `autowarmup.integrations.jax.traced` knows. There is no `calibrate` here.
         every: micro-batches per update, whose losses are averaged. `optax.MultiSteps` shows what
             it wraps the last one only; chain this after it, with its `every_k_schedule`.
         dtype: of the state.
         beta: slowest memory of the optimizer (b2 of Adam), for the rule "untuned".
-        options: `decay`, `final_fraction`, `lower_bound` as in `AdaptiveWarmup`.
+        options: `decay`, `final_fraction`, `lower_bound` as in `AdaptiveWarmup`; and what a torch
+            scheduler would see by itself: `family` (the class of the optimizer, "spectral" for
+            Muon, see `autowarmup.rules.base.FAMILIES`), `parameters` (how many are trained) and
+            `trained` (True in fine-tuning).
 
     Raises:
         ValueError: an argument out of its range, or a rule that cannot be traced; at the first
@@ -99,7 +104,7 @@ class AdaptiveWarmupSchedule:
     def __init__(
         self,
         lr: float,
-        total_steps: int,
+        total_steps: int | None = None,
         *,
         rule: str | Rule[Any] = DEFAULT_RULE,
         every: int = 1,
@@ -111,15 +116,15 @@ class AdaptiveWarmupSchedule:
         if not every >= 1:
             raise ValueError(f"expected every >= 1 micro-batches per update, got {every}")
         self.lr, self.every, self.dtype = lr, int(every), dtype
-        self.run = Run(total_steps, beta=beta, **options)
         self.rule = rule_of(rule)
+        self.run = told(self.rule, Run(total_steps, beta=beta, **options))
         self._traced = traced(self.rule, self.run, dtype)
 
     def init(self) -> WarmupState:
         """Return the state before the first update."""
         zero = jnp.asarray(0, jnp.int32)
         return WarmupState(
-            begin(self._traced, self.dtype), jnp.asarray(0.0, self.dtype), zero, zero
+            begin(self._traced, self.run, self.dtype), jnp.asarray(0.0, self.dtype), zero, zero
         )
 
     def __call__(self, state: WarmupState, **extra: Any) -> Array:
@@ -152,6 +157,27 @@ class AdaptiveWarmupSchedule:
         full = micro >= self.every
         return jax.tree.map(lambda a, b: jnp.where(full, a, b), moved, waiting)
 
+    def start_decay(self, state: WarmupState, steps: int) -> WarmupState:
+        """Return the state whose next update is the first of a decay over `steps` updates.
+
+        Ends warm-up, and a run without a known end; in a decay it begins anew, without a jump.
+
+        Example:
+            >>> schedule = AdaptiveWarmupSchedule(0.5, rule="none", decay="linear")
+            >>> state = schedule.start_decay(schedule.update(schedule.init()), 2)
+            >>> float(schedule(state)), float(schedule(schedule.update(state)))
+            (0.5, 0.25)
+        """
+        if not steps >= 1:
+            raise ValueError(f"expected a decay over steps >= 1, got {steps}")
+        return state._replace(progress=with_decay(self._traced, state.progress, steps))
+
+    def rewarm(self, state: WarmupState, steps: int) -> WarmupState:
+        """Return the state whose next `steps` updates climb once more to what the schedule says."""
+        if not steps >= 1:
+            raise ValueError(f"expected a ramp over steps >= 1, got {steps}")
+        return state._replace(progress=with_ramp(state.progress, steps))
+
     def _advanced(self, state: WarmupState, loss: Array, given: Array) -> WarmupState:
         progress = advanced(self._traced, self.run, state.progress, loss, given, self.dtype)
         zero = jnp.zeros_like(state.micro)
@@ -166,6 +192,7 @@ class AdaptiveWarmupSchedule:
         bound = self.run.lower_bound
         if (
             self.rule.reads_loss
+            and self.rule.needs_bound
             and jnp.isnan(state.gap)
             and jnp.isfinite(value)
             and float(value) <= bound
@@ -177,7 +204,7 @@ class AdaptiveWarmupSchedule:
 
 
 def scale_by_adaptive_warmup(
-    total_steps: int, *, rule: str | Rule[Any] = DEFAULT_RULE, **options: Any
+    total_steps: int | None = None, *, rule: str | Rule[Any] = DEFAULT_RULE, **options: Any
 ) -> optax.GradientTransformationExtraArgs:
     """Return the warm-up as a transformation to chain after an optimizer with its peak rate.
 

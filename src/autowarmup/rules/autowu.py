@@ -56,11 +56,11 @@ class AutoWU(Rule[Smoothed]):
 
     def start(self, run: Run) -> Move[Smoothed]:
         """Return a thousandth."""
-        return Move(Smoothed(), grown(0, run.total_steps))
+        return Move(Smoothed(), grown(0, run.length))
 
     def advance(self, memory: Smoothed, update: Update) -> Move[Smoothed]:
         """Grow, or end where the loss has turned."""
-        total, after = update.run.total_steps, update.step + 1
+        total, after = update.run.length, update.step + 1
         if update.loss is None:
             if after >= GROWTH * total:
                 return Move(memory, grown(memory.lowest_step, total), "loss")

@@ -44,7 +44,7 @@ class Run:
     """What a rule is told about the run; plain JSON values after construction.
 
     Attributes:
-        total_steps: number of updates of the whole run, >= 1.
+        total_steps: number of updates of the whole run, >= 1; `None`: nobody knows yet.
         decay: one of `autowarmup.rules.decay.DECAYS`.
         final_fraction: share of the peak rate at the end of the decay, in [0, 1].
         lower_bound: a number below every expected loss; 0 suits non-negative losses.
@@ -59,7 +59,7 @@ class Run:
         ValueError: an argument out of its range; the message names it.
     """
 
-    total_steps: int
+    total_steps: int | None
     decay: str = "cosine"
     final_fraction: float = 0.0
     lower_bound: float = 0.0
@@ -72,13 +72,14 @@ class Run:
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen; values become plain JSON here
-        set_field(self, "total_steps", whole("total_steps", self.total_steps))
+        if self.total_steps is not None:
+            set_field(self, "total_steps", whole("total_steps", self.total_steps))
+            expect(self.total_steps >= 1, "total_steps >= 1", self.total_steps)
         for name in ("final_fraction", "lower_bound", "beta"):
             set_field(self, name, finite(name, getattr(self, name)))
         for name in ("kappa", "div"):
             if getattr(self, name) is not None:
                 set_field(self, name, finite(name, getattr(self, name)))
-        expect(self.total_steps >= 1, "total_steps >= 1", self.total_steps)
         expect(self.decay in DECAYS, f"decay to be one of {', '.join(DECAYS)}", self.decay)
         expect(0 <= self.final_fraction <= 1, "0 <= final_fraction <= 1", self.final_fraction)
         expect(0 <= self.beta < 1, "0 <= beta < 1", self.beta)
@@ -89,6 +90,12 @@ class Run:
             set_field(self, "parameters", whole("parameters", self.parameters))
             expect(self.parameters >= 1, "parameters >= 1", self.parameters)
         set_field(self, "trained", bool(self.trained))
+
+    @property
+    def length(self) -> int:
+        """`total_steps` for rules that are never asked without it (`needs_total_steps`)."""
+        assert self.total_steps is not None, "such a rule is refused where the end is not known"
+        return self.total_steps
 
 
 class Update(NamedTuple):
@@ -138,6 +145,7 @@ class Rule(ABC, Generic[Memory]):
         kind: one of `KINDS`.
         reads_loss: whether it follows the loss.
         needs_bound: whether it reads the gap, so that the lower bound must lie below the losses.
+        needs_total_steps: whether it counts shares of the run, so that the end must be known.
         measured_start: least trust ratio of the first step (actual over promised decrease of the
             loss) where `calibrate` measures the first rate; `None`: there is nothing to measure.
         decays_throughout: the decay multiplies its shares from the first update on, and warm-up has
@@ -148,6 +156,7 @@ class Rule(ABC, Generic[Memory]):
     kind: ClassVar[str] = "own"
     reads_loss: ClassVar[bool] = True
     needs_bound: ClassVar[bool] = True
+    needs_total_steps: ClassVar[bool] = True
     measured_start: ClassVar[float | None] = None
     decays_throughout: ClassVar[bool] = False
 

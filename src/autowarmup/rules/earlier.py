@@ -44,7 +44,8 @@ def from_earlier(name: str, values: dict[str, Any]) -> WarmupState:
         rule = _rule(name, values)
         if isinstance(rule, GapLaw | H0H1 | Doubling):
             run = replace(run, div=config["div"])
-        return _state(rule, run, values)
+        state = _state(rule, run, values)
+        return state._replace(since=state.end)
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"expected the state of a schedule as version 0.1 saved it, got {values!r:.200}"
@@ -67,7 +68,7 @@ def _rule(name: str, values: dict[str, Any]) -> Rule[Any]:
 def _state(rule: Rule[Any], run: Run, values: dict[str, Any]) -> WarmupState:
     """Fill the state of a rule from the fields that its own state had."""
     fresh, step = begin(rule, run), values["step"]
-    over = step >= run.total_steps
+    over = step >= run.length
     tracker = GapState(**values["tracker"]) if "tracker" in values else GapState()
     state = fresh._replace(step=step, tracker=tracker)
     if isinstance(rule, GapLaw):
@@ -78,12 +79,12 @@ def _state(rule: Rule[Any], run: Run, values: dict[str, Any]) -> WarmupState:
         share = 1.0 if values["warmup_end_step"] is not None else values["factor"]
         return state._replace(memory=memory, share=share, end=values["warmup_end_step"],
                               status=Status[values["status"]], **known)  # fmt: skip
-    last = min(step, run.total_steps - 1)
+    last = min(step, run.length - 1)
     if isinstance(rule, H0H1):
         gap, gap0 = tracker.gap, values["gap0"]
         part = 1.0 if gap is None or gap0 is None else min(1.0, gap / gap0)
         share = 1.0 / (1.0 + ((run.div or rule.div) - 1.0) * part)
-        factor = share * decay_factor(run.decay, last / run.total_steps, run.final_fraction)
+        factor = share * decay_factor(run.decay, last / run.length, run.final_fraction)
         phase = "done" if over else "warmup"
         return state._replace(memory=FirstGap(gap0), share=share, factor=factor, phase=phase)
     if isinstance(rule, Watched):
@@ -94,7 +95,7 @@ def _state(rule: Rule[Any], run: Run, values: dict[str, Any]) -> WarmupState:
         names = Smoothed._fields
         memory = Smoothed(**{key: values[key] for key in names})
         peak = min(1.0, values["peak"])
-        share = peak if values["end"] is not None else grown(last, run.total_steps)
+        share = peak if values["end"] is not None else grown(last, run.length)
         return _placed(state, memory, share, values["end"])
     memory = Ramp(values["first"], values["length"])
     share = 1.0
@@ -108,12 +109,12 @@ def _state(rule: Rule[Any], run: Run, values: dict[str, Any]) -> WarmupState:
 def _placed(state: WarmupState, memory: Any, share: float, end: int | None) -> WarmupState:
     """Return the state in its phase, with the factor that follows."""
     run, step = state.run, state.step
-    last = min(step, run.total_steps - 1)
-    over, ended = step >= run.total_steps, end is not None and step >= end
+    last = min(step, run.length - 1)
+    over, ended = step >= run.length, end is not None and step >= end
     factor, status = share, Status.WARMING
     if ended:
         assert end is not None, "that is what ended means"
-        progress = (last - end) / (run.total_steps - end)
+        progress = (last - end) / (run.length - end)
         factor = share * decay_factor(run.decay, progress, run.final_fraction)
         status = Status.DECAYING
     by = (

@@ -142,6 +142,7 @@ class Paced(Rule[Pace]):
 
     word: ClassVar[str] = "paced"
     needs_bound: ClassVar[bool] = False
+    needs_total_steps: ClassVar[bool] = False
 
     tokens_per_update: float | None = None
     length: int | None = None

@@ -2,7 +2,8 @@
 
 A loss becomes a gap and an event (`rules.gap`); in *warm-up* the rule says the next share; when it
 ends, the *decay* runs over all remaining updates from the share that was reached; after the last
-update the run is *done* and the rate stays where it is.
+update the run is *done* and the rate stays where it is. Where nobody knows the end, the rate is
+*stable* after warm-up until `rules.life` is asked for the decay.
 
 Everything is a pure function of an immutable state of plain numbers: stopping, saving, loading and
 going on is the same, bit for bit, as never having stopped.
@@ -19,10 +20,12 @@ from autowarmup.rules.decay import decay_factor
 from autowarmup.rules.gap import GapState, observe
 from autowarmup.rules.status import Status
 
-PHASES = ("warmup", "decay", "done")
+PHASES = ("warmup", "decay", "done", "stable")
+"""In the order in which they came to be known; "stable" lies between the first two."""
 
 # What every step needs: looking a member up in its class takes as long as a call.
 _NON_FINITE, _WARMING, _DECAYING = Status.NON_FINITE, Status.WARMING, Status.DECAYING
+_STABLE = Status.STABLE
 
 
 class WarmupState(NamedTuple):
@@ -33,7 +36,7 @@ class WarmupState(NamedTuple):
         run: what it was told of the run.
         step: number of updates taken, which is the index of the next one.
         factor: share of the peak rate that the next update uses, in (0, 1].
-        phase: "warmup", "decay" or "done".
+        phase: "warmup", "stable", "decay" or "done".
         status: what the last update had to say.
         tracker: what the smoothing of the gap remembers.
         memory: what the rule remembers.
@@ -43,6 +46,9 @@ class WarmupState(NamedTuple):
         non_finite: number of losses dropped because they were not finite.
         spikes: number of gaps above twice or under half of their smoothed value.
         below_bound: number of losses below the lower bound.
+        since: index of the first update of the decay, `None` before it.
+        height: share of `share` from which the decay runs, below 1 if the run was extended in it.
+        rewarmed: index of the first update of a later ramp and its length, `None` without one.
     """
 
     rule: Rule[Any]
@@ -59,13 +65,16 @@ class WarmupState(NamedTuple):
     non_finite: int = 0
     spikes: int = 0
     below_bound: int = 0
+    since: int | None = None
+    height: float = 1.0
+    rewarmed: tuple[int, int] | None = None
 
     @property
     def reads_next(self) -> bool:
         """Whether the rule reads the loss of the next update."""
         if self.phase == "warmup":
             return self.rule.reads_loss
-        return self.phase == "decay" and self.rule.watches(self.memory, self.step)
+        return self.phase != "done" and self.rule.watches(self.memory, self.step)
 
     @property
     def gap(self) -> float | None:
@@ -99,8 +108,9 @@ class WarmupState(NamedTuple):
             ValueError: the dict is not one of `to_dict`'s.
         """
         try:
-            rule = rule_of(values["rule"])
+            rule, rewarmed = rule_of(values["rule"]), values.get("rewarmed")
             return cls(**values)._replace(
+                rewarmed=None if rewarmed is None else (rewarmed[0], rewarmed[1]),
                 rule=rule,
                 run=Run(**values["run"]),
                 status=Status[values["status"]],
@@ -118,8 +128,25 @@ def _plain(value: Any) -> Any:
     return tuple(_plain(each) for each in value) if isinstance(value, tuple) else value
 
 
+def told(rule: Rule[Any], run: Run) -> Run:
+    """Return what a rule is told of a run.
+
+    Raises:
+        ValueError: the rule counts shares of a run whose end is not known.
+    """
+    if run.total_steps is None and rule.needs_total_steps:
+        raise ValueError(
+            f"the rule {rule.name!r} counts shares of the run: expected total_steps, or a rule "
+            "that counts updates such as 'paced' or 'linear 500 steps', got total_steps=None"
+        )
+    return rule.told(run)
+
+
 def begin(rule: Rule[Any], run: Run) -> WarmupState:
     """Return the state before the first update.
+
+    Raises:
+        ValueError: the rule counts shares of a run whose end is not known.
 
     Example:
         >>> from autowarmup.rules import GapLaw
@@ -127,12 +154,13 @@ def begin(rule: Rule[Any], run: Run) -> WarmupState:
         >>> state.factor, state.phase
         (0.25, 'warmup')
     """
-    run = rule.told(run)
+    run = told(rule, run)
     memory, share, ended_by, status = rule.start(run)
     if ended_by:
         said = status or Status.NOT_NEEDED
-        return WarmupState(rule, run, 0, share, "decay", said, GapState(), memory, share, 0,
-                           ended_by)  # fmt: skip
+        known = run.total_steps is not None
+        return WarmupState(rule, run, 0, share, "decay" if known else "stable", said, GapState(),
+                           memory, share, 0, ended_by, since=0 if known else None)  # fmt: skip
     return WarmupState(rule, run, 0, share, "warmup", Status.WARMING, GapState(), memory, share)
 
 
@@ -162,7 +190,7 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
         ('done', 3, 'gap')
     """
     (rule, run, taken, factor, phase, status, tracker, memory, share, end, ended_by,
-     non_finite, spikes, below_bound) = state  # fmt: skip
+     non_finite, spikes, below_bound, since, height, rewarmed) = state  # fmt: skip
     event = gap = None
     if loss is not None:
         unseen = tracker.gap is None
@@ -185,8 +213,8 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
                 )
     elif phase == "warmup" and rule.reads_loss:
         event = Status.NO_LOSS
-    after = taken + 1
-    if after >= run.total_steps:
+    after, total = taken + 1, run.total_steps
+    if total is not None and after >= total:
         phase, status = "done", Status.DONE
     elif phase == "warmup":
         memory, share, ended, said = rule.advance(
@@ -195,22 +223,44 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
         factor = share * _decayed(run, after, 0) if rule.decays_throughout else share
         status = said or event or _WARMING
         if ended:
-            phase, end, ended_by = "decay", after, ended
+            phase, end, ended_by = "stable", after, ended
             status = said or Status.ENDED
+            if total is not None:
+                phase, since = "decay", after
     else:
-        assert end is not None, "the decay begins where warm-up ended"
         said = None
         if rule.watches(memory, taken):
             memory, share, _, said = rule.advance(
                 memory, record(Update, (run, taken, share, loss, gap, tracker.gap, event))
             )
-        factor = share * _decayed(run, after, end)
-        status = said or event or _DECAYING
+        if since is None:
+            factor, status = share, said or event or _STABLE
+        else:
+            factor = share * _decayed(run, after, since, height)
+            status = said or event or _DECAYING
+    if rewarmed is not None and phase != "done":
+        factor, rewarmed = _rewarmed(factor, after, rewarmed)
     return record(WarmupState, (rule, run, after, factor, phase, status, tracker, memory, share,
-                                end, ended_by, non_finite, spikes, below_bound))  # fmt: skip
+                                end, ended_by, non_finite, spikes, below_bound, since, height,
+                                rewarmed))  # fmt: skip
 
 
-def _decayed(run: Run, step: int, since: int) -> float:
-    """Return the share of the decay that the update of this index has."""
-    progress = (step - since) / (run.total_steps - since)
-    return decay_factor(run.decay, progress, run.final_fraction)
+def _decayed(run: Run, step: int, since: int, height: float = 1.0) -> float:
+    """Return the share of the decay that the update of this index has.
+
+    A decay that begins lower ends where it would have ended.
+    """
+    progress = (step - since) / (run.length - since)
+    if height == 1.0:
+        return decay_factor(run.decay, progress, run.final_fraction)
+    final = min(1.0, run.final_fraction / height)
+    return height * decay_factor(run.decay, progress, final)
+
+
+def _rewarmed(
+    factor: float, step: int, ramp: tuple[int, int]
+) -> tuple[float, tuple[int, int] | None]:
+    """Return the factor on a later ramp, and the ramp while it lasts."""
+    first, length = ramp
+    done = step - first + 1
+    return (factor, None) if done >= length else (factor * (done / length), ramp)

@@ -21,6 +21,7 @@ class Status(enum.Enum):
     CAP_COMPLETED = "warm-up ended: the ramp that followed the cap is complete"
     ENDED = "warm-up ended"
     NOT_NEEDED = "no warm-up: the first update runs at the peak rate"
+    STABLE = "past warm-up: the rate stays until start_decay"
     DECAYING = "past warm-up: the rate follows the decay"
     DONE = "the run is complete: the rate stays that of the last update"
     NON_FINITE = "the loss was not finite and was ignored"

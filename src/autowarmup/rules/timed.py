@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -93,6 +94,11 @@ class Linear(Timed):
             expect(self.steps is not None and self.steps >= 0, "steps >= 0", self.steps)
 
     @property
+    def needs_total_steps(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether it is a share of the run."""
+        return bool(self.share)
+
+    @property
     def name(self) -> str:
         """The usual spelling."""
         if self.steps is not None:
@@ -121,9 +127,10 @@ class Linear(Timed):
         """
         if self.steps is None:
             assert self.share is not None, "one of the two is given"
-            return max(1, round(self.share * run.total_steps))
-        most = f"a warm-up of at most the {run.total_steps} updates of the run"
-        expect(self.steps <= run.total_steps, most, self.name)
+            return max(1, round(self.share * run.length)) if self.share else 1
+        if run.total_steps is not None:
+            most = f"a warm-up of at most the {run.total_steps} updates of the run"
+            expect(self.steps <= run.total_steps, most, self.name)
         return max(1, self.steps)
 
     def ramp(self, run: Run) -> Ramp:
@@ -159,6 +166,7 @@ class Untuned(Timed):
     """
 
     word: ClassVar[str] = "untuned"
+    needs_total_steps: ClassVar[bool] = False
     kind: ClassVar[str] = "literature"
 
     def ramp(self, run: Run) -> Ramp:
@@ -199,9 +207,10 @@ class Doubling(Timed):
     def ramp(self, run: Run) -> Ramp:
         """Return the ramp, within the run."""
         first = 1.0 / (run.div or self.div)
-        return _within(run, first, self.share * (1.0 - first) * run.total_steps)
+        return _within(run, first, self.share * (1.0 - first) * run.length)
 
 
 def _within(run: Run, first: float, length: float) -> Ramp:
     """Return a ramp that reaches the peak at the update `length`, or at the last of the run."""
-    return Ramp(first, max(0, min(round(length), run.total_steps - 1)))
+    most = sys.maxsize if run.total_steps is None else run.total_steps - 1
+    return Ramp(first, max(0, min(round(length), most)))

@@ -100,7 +100,7 @@ class Watched(Rule[Watch]):
 
     def window(self, run: Run) -> int:
         """Return the number of updates in which the loss is looked at."""
-        return max(1, math.floor(self.share * run.total_steps))
+        return max(1, math.floor(self.share * run.length))
 
     def start(self, run: Run) -> Move[Watch]:
         """Return the first step of a full ramp."""

@@ -71,19 +71,22 @@ class TracedRule(NamedTuple):
     until: int = 0
 
 
-def decayed(run: Run, step: Array, since: Array | int, dtype: Any) -> Array:
+def decayed(
+    run: Run, total: Array, step: Array, since: Array | int, height: Array, dtype: Any
+) -> Array:
     """Return the share of the decay that an update has; exact integers, one division."""
-    left = jnp.asarray(run.total_steps - step, dtype) / jnp.asarray(run.total_steps - since, dtype)
+    left = jnp.asarray(total - step, dtype) / jnp.asarray(total - since, dtype)
     left = jnp.clip(left, 0.0, 1.0)
     if run.decay == "constant":
-        return jnp.ones_like(left)
+        return height * jnp.ones_like(left)
     value = {
         "cosine": lambda: jnp.sin(0.5 * math.pi * left) ** 2,
         "linear": lambda: left,
         "wsd": lambda: jnp.minimum(1.0, left / (1.0 - WSD_STABLE)),
         "sqrt": lambda: left / (1.0 + jnp.sqrt(1.0 - left)),
     }[run.decay]()
-    return value + run.final_fraction * (1.0 - value)
+    final = jnp.minimum(1.0, run.final_fraction / height)
+    return height * (value + final * (1.0 - value))
 
 
 def choose(condition: Array, yes: Any, no: Any) -> Any:

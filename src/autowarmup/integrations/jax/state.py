@@ -33,6 +33,10 @@ class Progress(NamedTuple):
         carry: what the rule remembers.
         share: of the peak rate before the decay.
         end: index of the first update after warm-up, -1 while it lasts, int32.
+        total: number of updates of the run, `FOREVER` where nobody knows, int32.
+        since: index of the first update of the decay, -1 before it, int32.
+        height: share of `share` from which the decay runs.
+        rewarmed: index of the first update of a later ramp and its length, int32; 0 without one.
     """
 
     step: Array
@@ -43,16 +47,30 @@ class Progress(NamedTuple):
     carry: Any
     share: Array
     end: Array
+    total: Array
+    since: Array
+    height: Array
+    rewarmed: Array
 
 
-def begin(rule: TracedRule, dtype: Any) -> Progress:
+FOREVER = 2**31 - 1
+"""The end of a run whose end nobody knows."""
+
+
+def begin(rule: TracedRule, run: Run, dtype: Any) -> Progress:
     """Return the state before the first update."""
     carry, first, over = rule.start()
     share, zero = jnp.asarray(first, dtype), jnp.asarray(0, jnp.int32)
     number = jnp.asarray(0.0, dtype)
     empty = Smoothing(jnp.asarray(jnp.nan, dtype), number, number, number)
     status = code(Status.NOT_NEEDED if over else Status.WARMING)
-    return Progress(zero, share, zero + over, zero + status, empty, carry, share, zero + over - 1)
+    known = run.total_steps is not None
+    phase = zero + (1 if known else 3) * over
+    total = zero + (FOREVER if run.total_steps is None else run.total_steps)
+    return Progress(
+        zero, share, phase, zero + status, empty, carry, share, zero + over - 1, total,
+        zero + (over and known) - 1, jnp.asarray(1.0, dtype), jnp.zeros(2, jnp.int32),
+    )  # fmt: skip
 
 
 def advanced(
@@ -70,7 +88,8 @@ def advanced(
     """
     smoothing, gap, event = _seen(rule, run, state, loss, given, dtype)
     after = state.step + 1
-    over, warming = after >= run.total_steps, state.phase == 0
+    known = state.total != FOREVER
+    over, warming = known & (after >= state.total), state.phase == 0
     seen = jnp.where(jnp.isfinite(loss), loss, jnp.nan).astype(dtype)
     update = TracedUpdate(state.step, state.share, seen, gap, smoothing.gap, event)
     move = rule.advance(state.carry, update)
@@ -79,16 +98,24 @@ def advanced(
     share = jnp.where(moves, move.share, state.share).astype(dtype)
     ended = moves & warming & move.ended
     end = jnp.where(ended, after, state.end).astype(jnp.int32)
-    factor = jnp.where(end >= 0, share * decayed(run, after, jnp.maximum(end, 0), dtype), share)
-    if rule.decays_throughout:
-        factor = share * decayed(run, after, 0, dtype)
+    since = jnp.where(ended & known, after, state.since).astype(jnp.int32)
+    began = jnp.maximum(since, 0)
+    decay = decayed(run, state.total, after, began, state.height, dtype)
+    # A decay that runs throughout begins with the run, unless it was begun anew.
+    running = (since >= 0) | rule.decays_throughout
+    factor = jnp.where(running, share * decay, share)
+    first, length = state.rewarmed
+    done = after - first + 1
+    climbing = (length > 0) & (done < length)
+    factor = jnp.where(climbing, factor * (done.astype(dtype) / jnp.maximum(length, 1)), factor)
     said = jnp.asarray(move.said)
     event_or = jnp.where(event >= 0, event, code(Status.WARMING))
     in_warmup = jnp.where(said >= 0, said, jnp.where(ended, code(Status.ENDED), event_or))
-    in_decay = jnp.where(event >= 0, event, code(Status.DECAYING))
+    later = jnp.where(since >= 0, code(Status.DECAYING), code(Status.STABLE))
+    in_decay = jnp.where(event >= 0, event, later)
     in_decay = jnp.where(moves & (said >= 0), said, in_decay)
     status = jnp.where(over, code(Status.DONE), jnp.where(warming, in_warmup, in_decay))
-    phase = jnp.where(over, 2, end >= 0)
+    phase = jnp.where(over, 2, jnp.where(since >= 0, 1, jnp.where(end >= 0, 3, 0)))
     return Progress(
         after,
         jnp.where(over, state.factor, factor).astype(dtype),
@@ -98,7 +125,38 @@ def advanced(
         carry,
         share,
         end,
+        state.total,
+        since,
+        state.height,
+        state.rewarmed,
     )
+
+
+def with_decay(rule: TracedRule, state: Progress, steps: Array | int) -> Progress:
+    """Return the state whose next update is the first of a decay; as in `rules.life`."""
+    begun = (state.since >= 0) | rule.decays_throughout
+    height = jnp.where(begun, state.factor / _ramp(state) / state.share, 1.0)
+    return state._replace(
+        phase=jnp.ones_like(state.phase),
+        status=jnp.full_like(state.status, code(Status.DECAYING)),
+        end=jnp.where(state.end < 0, state.step, state.end),
+        total=(state.step + steps).astype(jnp.int32),
+        since=state.step,
+        height=height.astype(state.height.dtype),
+    )
+
+
+def with_ramp(state: Progress, steps: Array | int) -> Progress:
+    """Return the state whose next updates climb once more; as in `rules.life`."""
+    factor = state.factor / _ramp(state) / steps
+    ramp = jnp.stack([state.step, jnp.asarray(steps, jnp.int32)])
+    return state._replace(factor=factor.astype(state.factor.dtype), rewarmed=ramp)
+
+
+def _ramp(state: Progress) -> Array:
+    first, length = state.rewarmed
+    climbed = (state.step - first + 1).astype(state.factor.dtype) / jnp.maximum(length, 1)
+    return jnp.where(length > 0, jnp.minimum(1.0, climbed), 1.0)
 
 
 def _seen(

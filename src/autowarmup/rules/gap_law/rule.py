@@ -127,11 +127,11 @@ class GapLaw(Rule[LawMemory]):
 
     def cap(self, run: Run) -> int:
         """Return the number of updates after which warm-up is cut short, at least 1."""
-        return max(1, math.floor(self.max_fraction * run.total_steps))
+        return max(1, math.floor(self.max_fraction * run.length))
 
     def ramp(self, run: Run) -> int:
         """Return the number of updates that complete a warm-up which was cut short, at least 1."""
-        return max(1, min(round(RAMP * run.total_steps), run.total_steps - self.cap(run)))
+        return max(1, min(round(RAMP * run.length), run.length - self.cap(run)))
 
     def first_div(self, run: Run) -> float:
         """Return the peak rate over the first rate: as measured, or as set."""
