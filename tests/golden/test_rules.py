@@ -1,4 +1,4 @@
-"""What version 0.1 gave, the default with a stall in it first: the same numbers under new names."""
+"""Recorded shares: the default on a loss that rises first, then what version 0.1 gave."""
 
 from __future__ import annotations
 
@@ -36,12 +36,11 @@ def tolerance(run: dict[str, Any]) -> float:
     return 1e-14 if isinstance(rule_of(run["rule"]), Linear) else 0.0
 
 
-def test_the_default_comes_first_and_its_stall_lowers_the_rate():
+def test_the_default_comes_first_and_a_rising_loss_lowers_the_rate():
     first = GOLDEN["runs"][0]
     assert first["rule"] == DEFAULT_RULE
-    factors = first["factors"][: first["end"]]
-    assert min(b / a for a, b in itertools.pairwise(factors)) < 0.8
-    assert factors[-1] < 0.5
+    ratios = [b / a for a, b in itertools.pairwise(first["factors"])]
+    assert sum(ratio == pytest.approx(0.5, rel=0.05) for ratio in ratios) == 1
 
 
 @every_run
@@ -106,7 +105,8 @@ def test_states_of_earlier_versions_go_on(saved, form):
     weight = torch.nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.SGD([weight], lr=0.5, momentum=0.9)
     scheduler = AdaptiveWarmup(optimizer, 9, rule="none")  # the saved settings win
-    scheduler.load_state_dict(state)
+    with pytest.warns(UserWarning, match="goes on as it was saved"):
+        scheduler.load_state_dict(state)
     assert json.dumps(state) == before
     rates, losses = [optimizer.param_groups[0]["lr"]], LOSSES["stalls"][saved["cut"] : 60]
     assert scheduler.state.step == saved["cut"]
