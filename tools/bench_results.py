@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import fmean, median
 
-from autowarmup.lab.bench.names import KINDS
+from autowarmup.lab.bench.alarms import HARMFUL
+from autowarmup.lab.bench.names import KINDS, TUNED_ONCE
+from autowarmup.lab.bench.sets import BEFORE
 from autowarmup.lab.bench.verdict import headline, sentences
-from autowarmup.lab.report.words import rule_name
+from autowarmup.lab.report.words import optimizer_name, rule_name
 
-FAR = 0.05
-"""Gains of the default above this are the far too high rates, which carry its mean."""
 BENCH = Path(__file__).resolve().parent.parent / "results" / "bench"
 
 
@@ -118,32 +117,136 @@ def tried_table() -> list[str]:
     return lines
 
 
-def held_out_table(bench: dict) -> list[str]:
-    """Every rule on the set-ups that no constant of the default was chosen on."""
-    tried = json.loads((BENCH / "tried.json").read_text())["runs"]
-    seen = {json.dumps(run["setup"], sort_keys=True) for run in tried}
-    groups = {"chosen on": [], "held out": [], "not far too high": []}
-    for setup in bench["setups"]:
-        known = json.dumps(setup["setup"], sort_keys=True) in seen
-        groups["chosen on" if known else "held out"].append(setup["regrets"])
-        if setup["regrets"][bench["default_rule"]] > -FAR:
-            groups["not far too high"].append(setup["regrets"])
-    counts = {name: len(each) for name, each in groups.items()}
+LENGTHS = ("none", "linear 5%", "linear 10%", "linear 20%", "linear 40%")
+"""Hand-tuned lengths of the tables of parts."""
+
+
+def parts_table(bench: dict, title: str) -> list[str]:
+    """The defaults and some lengths in every part of "by_horizon", "by_rate" and the like."""
+    parts = bench[title]
+    main = bench["default_rule"]
     lines = [
-        f"| rule | all {len(bench['setups'])}: median | {counts['chosen on']} chosen on: mean "
-        f"| worst | {counts['held out']} held out: mean | worst "
-        f"| {counts['not far too high']} without the largest gains: mean |",
-        "|---|---|---|---|---|---|---|",
+        "| rule | " + " | ".join(f"{n} ({part['n_setups']})" for n, part in parts.items()) + " |",
+        "|---" * (len(parts) + 1) + "|",
     ]
-    for rule, _ in _sorted(bench["rules"]):
-        columns = {
-            name: [r[rule] for r in each if r[rule] is not None] for name, each in groups.items()
-        }
-        every = columns["chosen on"] + columns["held out"]
+    for rule in (main, BEFORE, *LENGTHS, None):
+        cells = []
+        for part in parts.values():
+            row = part["hand_tuned_cross_validated"] if rule is None else part["rules"].get(rule)
+            known = row is not None and row["mean_regret"] is not None
+            cells.append(
+                f"{_percent(row['mean_regret'], 2)}, worst {_percent(row['worst_regret'])}"
+                if known
+                else "-"
+            )
+        name = "hand-tuned on the other seed" if rule is None else _name(rule, bench)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def against_table(bench: dict) -> list[str]:
+    """How far other rules end above the default, paired by set-up, lengths in updates included."""
+    rows = {**bench["rules"], **bench["in_updates"]}
+    rows[TUNED_ONCE] = bench["hand_tuned_cross_validated"]
+    lines = [
+        "| rule | mean above the default | standard error | set-ups |",
+        "|---|---|---|---|",
+    ]
+    known = [(n, r) for n, r in rows.items() if r["above_default"] is not None]
+    for name, row in sorted(known, key=lambda item: item[1]["above_default"]):
+        if name == bench["default_rule"]:
+            continue
+        label = name if name == TUNED_ONCE else rule_name(name)
         lines.append(
-            f"| {_name(rule, bench)} | {_percent(median(every), 2)} "
-            f"| {_percent(fmean(columns['chosen on']), 2)} | {_percent(max(columns['chosen on']))} "
-            f"| {_percent(fmean(columns['held out']), 2)} | {_percent(max(columns['held out']))} "
-            f"| {_percent(fmean(columns['not far too high']), 2)} |"
+            f"| {label} | {_percent(row['above_default'], 2)} "
+            f"| {100 * (row['above_default_error'] or 0.0):.2f} % | {row['n_paired']} |"
         )
+    return lines
+
+
+def lengths_table(bench: dict) -> list[str]:
+    """The best length in updates at every horizon."""
+    horizons = list(bench["by_horizon"])
+    lines = [f"| optimizer | {' | '.join(horizons)} |", "|---" * (len(horizons) + 1) + "|"]
+    for optimizer, found in bench["best_lengths"].items():
+        cells = (f"{found[name]:,}" if name in found else "-" for name in horizons)
+        lines.append(f"| {optimizer_name(optimizer)} | {' | '.join(cells)} |")
+    return lines
+
+
+def alarms_table(bench: dict) -> list[str]:
+    """What rules do with recorded losses: false alarms, what they catch, how late."""
+    lines = [
+        "| rule | healthy logs | false alarms | logs of a harmful rate | caught | when (median) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rule, found in bench["alarms"].items():
+        when = found["median_share_of_the_run_when_caught"]
+        lines.append(
+            f"| {_name(rule, bench)} | {found['healthy']} | {found['false_alarms']} "
+            f"| {found['harmful']} | {found['caught']} "
+            f"| {'-' if when is None else f'{100 * when:.0f} % of the run'} |"
+        )
+    return lines
+
+
+def missed(bench: dict) -> list[str]:
+    """The harmful logs that the default does not notice."""
+    rows = bench["alarms"][bench["default_rule"]]["rows"]
+    return [
+        f"- {row['log']}: {_percent(row['harm'], 0)}"
+        for row in rows
+        if not row["healthy"] and (row["harm"] or 0.0) >= HARMFUL and not row["lowered_at"]
+    ] or ["- none"]
+
+
+def sweeps_table() -> list[str]:
+    """What lengths of warm-up would have cost in published sweeps."""
+    found = json.loads((BENCH.parent / "published_sweeps.json").read_text())["policies"]
+    optimizers = list(found["paced, tokens known"]["all"]["by_optimizer"])
+    short = [
+        name for name in ("d-muon", "normalized-sgd", "soap", "lion", "adamw") if name in optimizers
+    ]
+    lines = [
+        "| length | mean regret | diverged | " + " | ".join(short) + " |",
+        "|---" * (len(short) + 3) + "|",
+    ]
+    for name, each in found.items():
+        row = each["all"]
+        cells = (_percent(row["by_optimizer"].get(optimizer), 2) for optimizer in short)
+        lines.append(
+            f"| {name} | {_percent(row['mean_regret'], 2)} "
+            f"| {len(row['diverged'])} of {row['sweeps']} | {' | '.join(cells)} |"
+        )
+    return lines
+
+
+def logs_table() -> list[str]:
+    """What the default and the papers' laws do with the losses of published runs."""
+    found = json.loads((BENCH.parent / "real_logs.json").read_text())
+    lines = [
+        "| run | updates | rate at the end, of the peak | lowered | warm-up ends at update "
+        "| with its tokens |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in found["runs"]:
+        told = run["with_its_tokens"]
+        lines.append(
+            f"| {run['name']} | {run['updates']:,} | {run['share_of_the_peak_rate']:.2f} "
+            f"| {run['lowered']} times | {run['warmup_end_step']:,} | {told['warmup_end_step']:,} |"
+        )
+    return lines
+
+
+def laws_table() -> list[str]:
+    """Where the papers' laws end on recorded losses, with their own constants."""
+    found = json.loads((BENCH.parent / "real_logs.json").read_text())["laws"]
+    lines = [
+        "| law | log | ends at update | share of the peak rate after 400 and 2,000 updates |",
+        "|---|---|---|---|",
+    ]
+    for row in found:
+        end = "not within the log" if row["end"] is None else f"{row['end']:,}"
+        shares = " and ".join(f"{share:.2f}" for share in row["shares"])
+        lines.append(f"| `{row['rule']}` | {row['log']} | {end} | {shares} |")
     return lines

@@ -2,10 +2,11 @@
 
     python tools/real_logs.py LOGS.json [RULE]
 
-LOGS.json holds {"runs": [{"name", "source", "optimizer", "params", "tokens_per_step", "loss"}, ...]}.
-Writes results/real_logs.json: how far the rate rose, and how often the rule lowered it, once with
-nothing known but the class of the optimizer and once with its tokens. The losses are those of the
-old rates: a check for false alarms, not a forecast.
+LOGS.json holds {"runs": [{"name", "source", "optimizer", "params", "tokens_per_step", "loss"},
+...]}. Writes results/real_logs.json: how far the rate rose, and how often the rule lowered it, once
+with nothing known but the class of the optimizer and once with its tokens; and where the papers'
+laws end on the logs at 124M parameters. The losses are those of the old rates: a check for false
+alarms, not a forecast.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from autowarmup.lab.bench.alarms import walked
 from autowarmup.lab.bench.replay import family_of
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
-from autowarmup.rules import DEFAULT_RULE, Paced, Rule, Run, rule_of
+from autowarmup.lab.train.recipes import recipe
+from autowarmup.rules import DEFAULT_RULE, H0H1, GapLaw, Paced, Rule, Run, begin, rule_of, step
 
 OUT = Path(__file__).resolve().parent.parent / "results" / "real_logs.json"
+
+LAW_LOGS = ("muon-124m", "adamw-124m")
+"""Logs that are near the papers' own set-up."""
 
 
 def judged(rule: Rule[Any], log: dict) -> dict:
@@ -43,18 +48,57 @@ def judged(rule: Rule[Any], log: dict) -> dict:
     }
 
 
+def laws(logs: list[dict]) -> list[dict]:
+    """Return where the papers' laws end, with the constants of their protocol."""
+    recipe_124m = recipe("llama-124m")
+    width, hidden = recipe_124m.width, recipe_124m.hidden
+    block = [(width, width)] * 4 + [(hidden, width)] * 3
+    shapes = [(50_304, width), *block * recipe_124m.layers]
+    kappa = float(sum(min(shape) for shape in shapes))
+    rules = (
+        GapLaw(end="published", div=100.0, f_star=3.2, kappa=kappa, max_fraction=1.0),
+        GapLaw(end="flat", div=100.0, f_star=3.2, max_fraction=1.0),
+        H0H1(div=100.0),
+    )
+    rows = []
+    for log in logs:
+        for rule in rules if log["name"] in LAW_LOGS else ():
+            state, shares = begin(rule, Run(len(log["loss"]), decay="constant")), []
+            for loss in log["loss"]:
+                state = step(state, loss)
+                shares.append(state.share)
+            rows.append(
+                {
+                    "rule": rule.name,
+                    "log": log["name"],
+                    "end": state.end,
+                    "shares": [shares[at] for at in (400, 2000)],
+                }
+            )
+    return rows
+
+
 def main() -> None:
     """Walk every log and write what came out."""
     logs, name = Path(sys.argv[1]), (sys.argv[2:] or [DEFAULT_RULE])[0]
-    rule, runs = rule_of(name), []
-    for log in json.loads(logs.read_text())["runs"]:
+    rule, runs, given = rule_of(name), [], json.loads(logs.read_text())["runs"]
+    for log in given:
         row = {"name": log["name"], "source": log["source"], **judged(rule, log)}
         if isinstance(rule, Paced):
             told = replace(rule, tokens_per_update=log["tokens_per_step"])
             row["with_its_tokens"] = judged(told, log)
         runs.append(row)
     command = f"python tools/real_logs.py {logs.name} {name}"
-    write_json(OUT, {"command": command, "environment": environment(), "rule": name, "runs": runs})
+    write_json(
+        OUT,
+        {
+            "command": command,
+            "environment": environment(),
+            "rule": name,
+            "runs": runs,
+            "laws": laws(given),
+        },
+    )
     for run in runs:
         print(f"{run['name']}: {run['share_of_the_peak_rate']:.2f}, lowered {run['lowered']} times")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +94,18 @@ def test_what_a_saved_state_has_otherwise_is_said_once():
     for part in ("total_steps 100 instead of 200", "'linear' instead of 'cosine'",
                  "rule 'paced' instead of 'none'", "[[0.5]] instead of [[0.1]]"):  # fmt: skip
         assert part in str(warning.message)
+
+
+def test_the_page_on_runs_without_an_end_does_what_it_says(capsys):
+    page = Path(__file__).parents[2] / "docs" / "open-end.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    torch.manual_seed(0)
+    exec(compile(block, str(page), "exec", dont_inherit=True), {})
+    first, *told, last = capsys.readouterr().out.splitlines()
+    assert (first, last) == ("warmup", "done")
+    assert "updates 20 to 49" in told[0]
+    assert "ends after 100" in told[1]
+    assert "updates 30 to 34" in told[2]
 
 
 def test_a_state_of_format_4_still_loads():

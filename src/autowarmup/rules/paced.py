@@ -63,7 +63,7 @@ class Looks(NamedTuple):
     """What looking at the loss has found; changes at looks only.
 
     Attributes:
-        index: of the next look.
+        number: of the next look.
         due: its update.
         slope: rise of the share per update.
         blocks: the last blocks, at most half an octave of them.
@@ -74,7 +74,7 @@ class Looks(NamedTuple):
     """
 
     slope: float
-    index: int = 0
+    number: int = 0
     due: int = FIRST
     blocks: tuple[Block, ...] = ()
     levels: tuple[Level, ...] = ()
@@ -219,7 +219,7 @@ class Paced(Rule[Pace]):
             if looks.lowered > lowered:
                 share, status = max(share * self.keep, min(share, self.floor)), Status.LOWERED
                 looks = looks._replace(slope=share / (SLOW * after))
-            looks = looks._replace(index=looks.index + 1, due=look_at(looks.index + 1))
+            looks = looks._replace(number=looks.number + 1, due=look_at(looks.number + 1))
             seen, total, rough = 0, 0.0, 0.0
         if status is None and share < 1.0:
             lowered = looks.lowered

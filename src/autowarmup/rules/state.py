@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from autowarmup.rules.base import Rule, Run, Update, record
 from autowarmup.rules.decay import decay_factor
@@ -125,7 +125,9 @@ class WarmupState(NamedTuple):
 
 def _plain(value: Any) -> Any:
     """Return tuples, however deep, as tuples that have no class of their own."""
-    return tuple(_plain(each) for each in value) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return tuple(map(_plain, cast("tuple[Any, ...]", value)))
 
 
 def told(rule: Rule[Any], run: Run) -> Run:

@@ -20,7 +20,7 @@ class PaceCarry(NamedTuple):
     """`rules.paced.Pace` and `Looks`; blocks and levels are filled from the end."""
 
     slope: Array
-    index: Array
+    number: Array
     seen_blocks: Array
     blocks: Array
     levels: Array
@@ -60,11 +60,11 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
             rough=carry.rough + 0.5 * step * step,
             last=jnp.where(given, loss, carry.last).astype(dtype),
         )
-        at_look = after == due[jnp.minimum(carry.index, len(table) - 1)]
+        at_look = after == due[jnp.minimum(carry.number, len(table) - 1)]
         looked = choose(carry.seen > 0, _looked(rule, carry), carry)
         zero = jnp.zeros_like(carry.total)
         looked = looked._replace(
-            index=carry.index + 1, seen=jnp.zeros_like(carry.seen), total=zero, rough=zero
+            number=carry.number + 1, seen=jnp.zeros_like(carry.seen), total=zero, rough=zero
         )
         cut = at_look & (looked.lowered > carry.lowered)
         carry = choose(at_look, looked, carry)

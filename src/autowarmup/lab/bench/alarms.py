@@ -140,7 +140,7 @@ def _plain(rule: str) -> Rule[Any]:
 
 
 def _row(rule: str, record: Record, best: float | None) -> Json:
-    setup, losses = Setup(**record["setup"]), record["losses"]
+    setup, losses = Setup(**record["setup"]), record["every_loss"]
     run = Run(setup.steps, beta=0.9, kappa=1.0, **facts_of(setup))
     multiple, val = _multiple(record), record["val_loss"]
     harm = math.inf if val is None else None if best is None else val / best - 1.0

@@ -70,7 +70,7 @@ def _log(plan: RunPlan, replica: Replica) -> dict[str, Any]:
     """Return every loss, where the plan asks for them."""
     if not plan.options.get("log"):
         return {}
-    return {"losses": [float(f"{loss:.4g}") for loss in replica.losses]}
+    return {"every_loss": [float(f"{loss:.4g}") for loss in replica.losses]}
 
 
 def _fleet(

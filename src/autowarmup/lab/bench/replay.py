@@ -20,6 +20,7 @@ Sweep = Mapping[str, Any]
 Length = Callable[[Sweep], float]
 
 FAMILIES = {
+    "muon": "spectral",
     "lion": "sign",
     "signum": "sign",
     "soap": "preconditioned",
@@ -28,7 +29,7 @@ FAMILIES = {
     "normalized-sgd": "frobenius",
     "scion": "spectral",
 }
-"""Class of an optimizer by its name in a sweep; whatever has "muon" in it is spectral."""
+"""Class of an optimizer by a part of its name in a sweep or a log."""
 
 
 def family_of(optimizer: str) -> str:
@@ -38,7 +39,8 @@ def family_of(optimizer: str) -> str:
         >>> [family_of(name) for name in ("d-muon", "lion", "adamw")]
         ['spectral', 'sign', 'other']
     """
-    return "spectral" if "muon" in optimizer else FAMILIES.get(optimizer, "other")
+    found = (family for part, family in FAMILIES.items() if part in optimizer)
+    return next(found, "other")
 
 
 def loss_at(sweep: Sweep, length: float) -> float | None:

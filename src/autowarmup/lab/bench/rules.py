@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import SIZES, Setup
+from autowarmup.lab.train.recipes import RECIPES
 from autowarmup.rules import Linear, Paced, Rule, Run, WarmupState, Watched, begin, rule_of
 
 _NORMS = {
@@ -77,7 +78,7 @@ def build(plan: RunPlan) -> Rule[Any]:
 
 def tokens_of(setup: Setup) -> float | None:
     """Return the tokens of an update, `None` where there are none."""
-    size = SIZES.get(setup.model)
+    size = SIZES.get(setup.model) or RECIPES.get(setup.model)
     return None if size is None else float(setup.batch * size.sequence_length)
 
 

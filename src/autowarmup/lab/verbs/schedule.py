@@ -12,7 +12,18 @@ from autowarmup.history import Trace
 from autowarmup.lab.train.recipes import Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
 from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
-from autowarmup.rules import DEFAULT_RULE, GapLaw, Rule, Run, Status, Untuned, begin, rule_of, step
+from autowarmup.rules import (
+    DEFAULT_RULE,
+    GapLaw,
+    Paced,
+    Rule,
+    Run,
+    Status,
+    Untuned,
+    begin,
+    rule_of,
+    step,
+)
 from autowarmup.rules.gap_law.law import SmoothnessLaw
 from autowarmup.rules.state import WarmupState
 
@@ -112,10 +123,10 @@ def read_losses(path: Path) -> list[float]:
 
 def walk(rule: Rule[Any], run: Run, losses: list[float]) -> list[WarmupState]:
     """Return the state of a rule before each update of a run, and after the last."""
-    if len(losses) < run.total_steps:
-        raise ValueError(f"losses: expected {run.total_steps}, one per update, got {len(losses)}")
+    if len(losses) < run.length:
+        raise ValueError(f"losses: expected {run.length}, one per update, got {len(losses)}")
     states = [begin(rule, run)]
-    for loss in losses[: run.total_steps]:
+    for loss in losses[: run.length]:
         states.append(step(states[-1], loss))
     return states
 
@@ -131,20 +142,22 @@ def law_of(state: WarmupState, lr: float) -> dict[str, float]:
             "K0": law.K0, "K1": law.K1, "K2": law.K_rho}  # fmt: skip
 
 
-def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, float]:
+def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, Any]:
     """Return what some rules ask of the optimizer, from a model without storage."""
-    if not rule.needs_kappa and not isinstance(rule, Untuned):
+    if not rule.needs_kappa and not isinstance(rule, Untuned | Paced):
         return {}
     import torch
 
     from autowarmup.lab.train.model import build_model
     from autowarmup.lab.train.optimizers import build_optimizer
-    from autowarmup.optimizer_class import kappa_of, slowest_beta
+    from autowarmup.optimizer_class import family_of, kappa_of, parameters_of, slowest_beta
 
     vocabulary = 256 if size.tokenizer == "bytes" else 50257
     with torch.device("meta"):
         model = build_model(size, vocabulary=vocabulary, sequence_length=8, seed=0)
     built = [build_optimizer(optimizer, model, lr=1.0, weight_decay=0.0)]
+    if isinstance(rule, Paced):
+        return {"family": family_of(built), "parameters": parameters_of(built)}
     return {"kappa": kappa_of(built)} if rule.needs_kappa else {"beta": slowest_beta(built)}
 
 
