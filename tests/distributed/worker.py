@@ -158,7 +158,7 @@ def calibrated(lr: float) -> list[Any]:
 def stops() -> dict[str, Any]:
     """When is anything gathered?"""
     seen: dict[str, Any] = {}
-    for name, options in {"watched": {}, "linear": {"rule": "linear 10%"}}.items():
+    for name, options in {"default": {}, "linear": {"rule": "linear 10%"}}.items():
         run = Run("ddp", **options)
         with counted() as calls:
             per_step = []
@@ -198,7 +198,7 @@ def main(out: Path, other: Path | None) -> None:
         facts[kind] = Run(kind, **({"process_group": False} if kind == "alone" else {}))
         facts[kind] = facts[kind].train(0, STEPS).facts()
     facts["late"] = Run("ddp", lag=1).train(0, STEPS).facts()
-    facts["drift"] = Run("ddp", process_group=False).train(0, STEPS).facts()
+    facts["drift"] = Run("ddp", process_group=False, rule="watched").train(0, STEPS).facts()
     facts["agreements"], facts["stops"] = agreements(), stops()
     facts["calibrated"] = [calibrated(3.0), calibrated(30.0)]
     run = Run("fsdp2", rule=GapLaw(end=0.3)).train(0, CUT)

@@ -64,12 +64,13 @@ def test_schedule_without_options_shows_the_default(capsys):
     code, out, _ = run("schedule", capsys)
     assert code == 0
     assert out.startswith(f"{DEFAULT_RULE}: ")
-    assert "Warm-up ends at update 450 (length)" in out
+    assert "Warm-up ends at update 299 (length)" in out
 
 
-def test_schedule_says_where_the_loss_stalls(capsys, tmp_path):
+def test_schedule_says_where_the_loss_rises(capsys, tmp_path):
     losses = tmp_path / "losses.txt"
-    losses.write_text("4.0\n" * 200)
+    falls, rises = [4.0 - 0.02 * k for k in range(50)], [3.0 + 0.02 * k for k in range(150)]
+    losses.write_text("\n".join(map(str, falls + rises)))
     code, out, _ = run(f"schedule --losses {losses}", capsys)
     assert code == 0
     assert "200 updates" in out

@@ -267,7 +267,7 @@ def test_progress_and_saved_model(micro, tmp_path, capsys):
 
 def test_lower_bound_above_the_first_loss(micro, tmp_path):
     with pytest.raises(ValueError, match="lower_bound"):
-        quiet(TrainConfig(lower_bound=50.0, **micro), tmp_path / "run")
+        quiet(TrainConfig(rule="watched", lower_bound=50.0, **micro), tmp_path / "run")
 
 
 def test_a_run_that_never_got_going_leaves_its_directory_free(micro, tmp_path):

@@ -30,7 +30,7 @@ class TrainConfig:
         recipe: named size: tiny-cpu, small-cpu, llama-124m or llama-210m.
         optimizer: muon, lion, signum, signsgd, normsgd, adamw or sgd.
         lr: peak learning rate.
-        rule: warm-up rule: paced, none, "linear 5%", "linear 500 steps", flat, accurate,
+        rule: warm-up rule: paced, watched, none, "linear 5%", "linear 500 steps", flat, accurate,
             published, h0h1, untuned, doubling or autowu; with settings as "flat(div=50)".
         calibrate: measure the first rate on the first batch, for rules that start from a measured
             rate: flat, accurate, published, h0h1 and doubling.
