@@ -33,6 +33,8 @@ UPDATES = {"spectral": 300, "frobenius": 400, "preconditioned": 1000}
 OTHER_TOKENS, OTHER_UPDATES = 8.2, 2000
 MOST_TOKENS = 2**30
 """Above 130M parameters the best published lengths stop growing, at about a billion tokens."""
+LEAST_UPDATES = 250
+"""However many tokens an update has, all but spectral steps need as many updates."""
 TRAINED_SHARE, TRAINED_UPDATES = 0.05, 100
 """The ramp of a model that is trained already: this share of the run, at most so many updates."""
 
@@ -115,8 +117,9 @@ class Paced(Rule[Pace]):
     Update k of a full ramp over W updates runs at (k + 1) / W of the peak rate. W is the first that
     is known of: `length`; 5 % of the run, at most 100 updates, for a model that is trained already;
     tokens per parameter over `tokens_per_update` (0.3 for Muon and other spectral steps, 4 for SOAP
-    and Shampoo, 8.2 for others, at most 2^30 tokens); 300 updates for spectral steps, 400 for
-    normalized SGD, 1,000 for SOAP and Shampoo, 2,000 for others. It is at most `cap` of the run.
+    and Shampoo, 8.2 for others, at most 2^30 tokens; all but the spectral ones at least 250
+    updates); 300 updates for spectral steps, 400 for normalized SGD, 1,000 for SOAP and Shampoo,
+    2,000 for others. It is at most `cap` of the run.
 
     Args:
         tokens_per_update: of a language model, over all micro-batches and processes, > 0.
@@ -187,7 +190,8 @@ class Paced(Rule[Pace]):
             return round(min(share, TRAINED_UPDATES))
         if self.tokens_per_update and run.parameters and run.family != "frobenius":
             tokens = TOKENS.get(run.family, OTHER_TOKENS) * run.parameters
-            return round(min(tokens, MOST_TOKENS) / self.tokens_per_update)
+            updates = round(min(tokens, MOST_TOKENS) / self.tokens_per_update)
+            return updates if run.family == "spectral" else max(LEAST_UPDATES, updates)
         return UPDATES.get(run.family, OTHER_UPDATES)
 
     def _most(self, run: Run) -> int:
