@@ -96,10 +96,11 @@ def test_the_core_runs_the_lengths_and_both_defaults_everywhere_on_two_seeds():
 def test_what_constants_were_chosen_on_is_a_kind_and_no_sample():
     setups = dict.fromkeys(plan.setup for plan in core())
     seen = {s for s in setups if chosen_on(s)}
-    assert {(s.steps, round(s.lr / best_rate(s))) for s in seen} == {
-        (steps, multiple) for steps in HORIZONS[:2] for multiple in (1, FAR)
+    assert {(s.batch, s.steps, round(s.lr / best_rate(s))) for s in seen} == {
+        *((8, steps, multiple) for steps in HORIZONS[:2] for multiple in (1, FAR)),
+        (LARGE_BATCH, 600, 1),
     }
-    assert {(s.batch, s.model) for s in seen} == {(8, "micro")}
+    assert {s.model for s in seen} == {"micro"}
 
 
 def test_the_protocol_starts_at_a_hundredth_and_measures_from_its_oracle():
@@ -209,7 +210,7 @@ def test_the_default_counts_tokens_where_there_are_some():
     batches = [Setup("lion", 1e-3, batch=batch, steps=10_000) for batch in (8, 16, 128)]
     ends = [factors(RunPlan(s, 0, "paced"), [3.0] * 2000).index(1.0) for s in batches]
     assert ends[0] / ends[1] == pytest.approx(2, rel=0.01)
-    assert ends[2] == 249  # the least that is needed, however many tokens an update has
+    assert ends[2] == 250 - 2  # `factors` leaves the first out; the least that is needed, however many tokens an update has
     digits = Setup("lion", 1e-3, model="digits", steps=10_000)
     assert factors(RunPlan(digits, 0, "paced"), [3.0] * 2000).index(1.0) == 1998
 

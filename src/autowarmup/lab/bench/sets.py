@@ -55,11 +55,14 @@ def chosen_on(setup: Setup) -> bool:
     """Return whether constants of the default were chosen with an eye on such a set-up.
 
     The brake on logs of the best and of far too high rates at 600 and 2,500 updates and of
-    fine-tuning. Never looked at before they were fixed: 10,000 updates, the large batches, the
-    larger model, half and twice the best rate.
+    fine-tuning, the least number of updates on the large batch at its best rate. Never looked at
+    before they were fixed: 10,000 updates, half and twice the best rate, the larger model.
     """
+    multiple = setup.lr / best_rate(setup)
+    if setup.batch == LARGE_BATCH:
+        return multiple == 1.0
     plain = setup.model == Setup.model and setup.batch == Setup.batch and setup.steps <= 2500
-    return plain and setup.lr / best_rate(setup) in (1.0, FAR)
+    return plain and multiple in (1.0, FAR)
 
 
 def at(multiple: float, **changes: Any) -> list[Setup]:
