@@ -79,6 +79,7 @@ def write_page(
         rows=_rows(summary),
         columns=[] if few else _columns(summary),
         robustness=robustness,
+        alarms=summary.get("alarms"),
         trouble=[_trouble(record) for record in records if record["status"] == "diverged"],
         facts=[*_facts(summary, records), *facts],
     )
