@@ -28,7 +28,8 @@ class Direction:
 
     Args:
         name: muon, lion, signum, normsgd, adamw or sgd.
-        parameters: name -> tensor of shape (R, ...); one without a matrix in it is a vector.
+        parameters: name -> tensor of shape (R, ...); one without a matrix in it is a vector. For
+            Muon a kernel of a convolution, (outputs, inputs, k, k), is a matrix of `outputs` rows.
         weight_decay: as `lab.train.optimizers` would be given.
     """
 
@@ -42,7 +43,7 @@ class Direction:
         self.spectral = {
             key
             for key, p in parameters.items()
-            if p.ndim == 3 and "embed" not in key and "head" not in key
+            if p.ndim >= 3 and "embed" not in key and "head" not in key
         }
         if name == "adamw" or name == "muon":
             self.second = {
@@ -55,7 +56,7 @@ class Direction:
         """Return the weight decay that lr multiplies for this parameter."""
         if self.name == "sgd":  # torch's SGD adds it to the gradient instead
             return 0.0
-        return self.weight_decay if self.name == "muon" or x.ndim == 3 else 0.0
+        return self.weight_decay if self.name == "muon" or x.ndim >= 3 else 0.0
 
     def __call__(self, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Stack:
         """Take in the gradients of one update and return u, parameter by parameter."""
@@ -78,7 +79,7 @@ class Direction:
         return m / per_replica(norm.clamp_min(torch.finfo(m.dtype).tiny ** 0.5), m)
 
     def _sgd(self, key: str, g: Tensor, x: Tensor) -> Tensor:
-        if x.ndim == 3:
+        if x.ndim >= 3:
             g = g + self.weight_decay * x
         return self.first[key].mul_(0.9 if self.step > 1 else 0.0).add_(g)
 
@@ -89,8 +90,8 @@ class Direction:
         if key not in self.spectral:
             return self._adam(key, g, (0.8, 0.999))
         m = self.first[key].lerp_(g, 0.05)
-        polar = newton_schulz(torch.lerp(g, m, 0.95), dtype=torch.float32)
-        return polar * (0.2 * max(x.shape[-2:]) ** 0.5)
+        polar = newton_schulz(torch.lerp(g, m, 0.95).flatten(2), dtype=torch.float32)
+        return (polar * (0.2 * max(polar.shape[-2:]) ** 0.5)).view_as(x)
 
     def _adam(self, key: str, g: Tensor, betas: tuple[float, float]) -> Tensor:
         b1, b2 = betas

@@ -81,7 +81,7 @@ def _fleet(
     weights = (
         trained(family.model, family.trained, tuple(seeds))
         if family.trained
-        else initial(task, seeds)
+        else initial(task, seeds, family.init)
     )
 
     def losses(parameters: Stack, batch: torch.Tensor) -> torch.Tensor:
@@ -97,9 +97,10 @@ def _fleet(
     )
 
 
-def initial(task: Task, seeds: Sequence[int]) -> Stack:
-    """Return the random weights of each seed, stacked."""
-    return stack_parameters([task.model(seed) for seed in seeds])
+def initial(task: Task, seeds: Sequence[int], factor: float = 1.0) -> Stack:
+    """Return the random weights of each seed, stacked; matrices times a factor."""
+    weights = stack_parameters([task.model(seed) for seed in seeds])
+    return {key: p * factor if p.ndim >= 3 else p for key, p in weights.items()}
 
 
 @lru_cache(maxsize=1)  # the fleets of all optimizers begin with the same weights

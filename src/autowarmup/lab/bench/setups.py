@@ -21,7 +21,7 @@ class Setup:
         optimizer: muon, lion, signum, normsgd, adamw or sgd.
         lr: peak rate.
         model: a recipe of `autowarmup train` ("tiny-cpu"), trained as a single run; or one of
-            `SIZES`, or "digits", of which many are trained side by side.
+            `SIZES` or `NETWORKS`, or "digits", of which many are trained side by side.
         batch: sequences (or images) per update.
         steps: updates, before what extra passes cost.
         data: corpus, as in `TrainConfig.data`.
@@ -29,6 +29,8 @@ class Setup:
         scale: factor on the loss, by which SGD's rate is divided: the other optimizers do not
             see the unit of the loss.
         trained: updates of AdamW on the standard library that came before, as in fine-tuning.
+        init: factor on the initial weights of all matrices: far below 1 the loss hardly moves at
+            first. Of set-ups that are trained side by side only.
     """
 
     optimizer: str
@@ -40,6 +42,7 @@ class Setup:
     noise: float = 0.0
     scale: float = 1.0
     trained: int = 0
+    init: float = 1.0
 
     @property
     def family(self) -> Setup:
@@ -49,13 +52,14 @@ class Setup:
     @property
     def stacked(self) -> bool:
         """Whether many of these models can be trained side by side, as a fleet."""
-        return self.model in SIZES or self.model == "digits"
+        return self.model in SIZES or self.model in ("digits", *NETWORKS)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values; `trained` only where it is not 0."""
+        """Return the fields as plain JSON values; `trained` and `init` only where they are told."""
         values = asdict(self)
-        if not self.trained:  # records from before there was this field stay what they are
-            del values["trained"]
+        for name, plain in (("trained", 0), ("init", 1.0)):
+            if values[name] == plain:  # records from before there was the field stay what they are
+                del values[name]
         return values
 
     @property
@@ -68,6 +72,8 @@ class Setup:
             name += f"-noise{self.noise:g}"
         if self.trained:
             name += "-trained"
+        if self.init != 1.0:
+            name += f"-init{self.init:g}"
         return name + (f"-x{self.scale:g}" if self.scale != 1.0 else "")
 
 
@@ -80,6 +86,13 @@ SIZES: dict[str, Recipe] = {
     "mini": replace(_SMALL, width=48, heads=3, hidden=128, about="0.07M parameters on bytes"),
 }
 """LLaMA shapes small enough for hundreds of runs of 2,500 updates on two cores."""
+
+NETWORKS: dict[str, str] = {
+    "lstm": "two LSTM layers of width 48 on bytes",
+    "glyph-resnet": "a ResNet of three blocks on rendered characters",
+    "glyph-vit": "a vision transformer of two blocks on rendered characters",
+}
+"""What else is trained side by side, beside "digits"."""
 
 BEST = {"muon": 0.012, "lion": 0.001, "signum": 0.002, "normsgd": 0.05, "adamw": 0.008, "sgd": 0.5}
 """Per optimizer, the best peak rate of a sweep in factors of two with 5 % warm-up (micro, batch 8);

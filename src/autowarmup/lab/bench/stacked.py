@@ -27,6 +27,24 @@ def stack_parameters(models: list[torch.nn.Module]) -> Parameters:
     }
 
 
+def embedded(table: Tensor, tokens: Tensor) -> Tensor:
+    """Look tokens (R, ...) up in the tables of their replicas, (R, V, D); gives (R, tokens, D)."""
+    index = tokens.reshape(len(table), -1)
+    index = index + table.shape[1] * torch.arange(len(table)).unsqueeze(1)
+    return F.embedding(index, table.flatten(0, 1))
+
+
+def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each replica in nats, (R,).
+
+    Args:
+        logits: (R, examples, classes).
+        targets: class numbers, (R, ...), as many.
+    """
+    flat = F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none")
+    return flat.view(len(logits), -1).mean(1)
+
+
 class StackedLlama:
     """The forward pass of R models with the shapes of one `LlamaForCausalLM`, embeddings tied."""
 
@@ -51,9 +69,7 @@ class StackedLlama:
         inputs, targets = windows[..., :-1], windows[..., 1:]
         replicas, batch, length = inputs.shape
         table = p["model.embed_tokens.weight"]
-        index = inputs.reshape(replicas, -1)
-        index = index + table.shape[1] * torch.arange(replicas).unsqueeze(1)
-        x = F.embedding(index, table.flatten(0, 1))  # (R, B T, D)
+        x = embedded(table, inputs)  # (R, B T, D)
         for layer in range(self.layers):
             prefix = f"model.layers.{layer}."
             h = self._norm(x, p[prefix + "input_layernorm.weight"])
@@ -63,8 +79,7 @@ class StackedLlama:
             up = h @ p[prefix + "mlp.up_proj.weight"].mT
             x = x + (gate * up) @ p[prefix + "mlp.down_proj.weight"].mT
         logits = self._norm(x, p["model.norm.weight"]) @ table.mT
-        flat = F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1), reduction="none")
-        return flat.view(replicas, -1).mean(1)
+        return cross_entropies(logits, targets)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), eps=self.eps) * weight.unsqueeze(1)

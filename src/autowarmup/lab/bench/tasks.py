@@ -1,4 +1,4 @@
-"""What a fleet can train on: text with a small LLaMA, or handwritten digits with a small network.
+"""What a fleet can train on: text with a language model, or pictures with a network for them.
 
 A task gives the models of its seeds, the stacked loss, the batch of an update as a pure function of
 (seed, step), and fixed batches to evaluate on.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from autowarmup.lab.bench.directions import Stack
+from autowarmup.lab.bench.image_networks import Network, Perceptron, ResNet, ViT
 from autowarmup.lab.bench.rules import DIGITS_SHAPES
 from autowarmup.lab.bench.setups import SIZES, Setup
-from autowarmup.lab.bench.stacked import StackedLlama
-from autowarmup.lab.problems.data import CLASSES, digits
+from autowarmup.lab.bench.stacked import StackedLlama, cross_entropies
+from autowarmup.lab.bench.stacked_lstm import StackedLstm
+from autowarmup.lab.problems import glyphs
+from autowarmup.lab.problems.data import CLASSES, Examples, digits
 from autowarmup.lab.train.data import load_corpus
 from autowarmup.lab.train.model import build_model
 
@@ -26,16 +28,19 @@ class Text:
     """Next-token prediction on bytes."""
 
     def __init__(self, setup: Setup) -> None:
-        self.setup, self.size = setup, SIZES[setup.model]
-        self.length = self.size.sequence_length
+        self.setup, self.size = setup, SIZES.get(setup.model)  # an LSTM has no size
+        self.length = SIZES["micro"].sequence_length if not self.size else self.size.sequence_length
         self.corpus = load_corpus(setup.data, "bytes", length=self.length, wanted=0)
-        self.stacked = StackedLlama(self.model(0))
+        self.stacked = StackedLlama(self.model(0)) if self.size else StackedLstm()
         windows = self.corpus.fixed_windows(count=LAST_WINDOWS, length=self.length)
         self.windows = torch.from_numpy(windows)
 
     def model(self, seed: int) -> nn.Module:
         """Return the model of a seed."""
         vocabulary = self.corpus.vocabulary
+        if self.size is None:
+            torch.manual_seed(seed)
+            return StackedLstm().model(vocabulary)
         return build_model(self.size, vocabulary=vocabulary, sequence_length=self.length, seed=seed)
 
     def losses(self, parameters: Stack, batch: Tensor) -> Tensor:
@@ -58,39 +63,46 @@ class Text:
         return list((self.windows if full else self.windows[::4]).split(8))
 
 
-class Digits:
-    """The 1,797 handwritten digits of scikit-learn (8 x 8 pixels), the last fifth held out.
+class Images:
+    """Pictures and their classes, split once and for all.
 
     Noise replaces a share of the training labels, the same ones in every epoch.
+
+    Attributes:
+        train: rows of pixels and label, float32 of shape (pictures, pixels + 1).
+        held_out: the same to evaluate on; `parts` are evaluated at a time, and every
+            `thinned`-th in passing.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        examples = digits()
-        rows = torch.cat([examples.x.float(), examples.y.float().unsqueeze(1)], 1)
-        cut = len(rows) * 4 // 5
-        self.train, self.held_out = rows[:cut].clone(), rows[cut:]
+    def __init__(
+        self,
+        setup: Setup,
+        network: Network,
+        train: Examples,
+        held_out: Examples,
+        *,
+        classes: int,
+        thinned: int = 1,
+        parts: int | None = None,
+    ) -> None:
+        self.setup, self.network = setup, network
+        self.train, self.held_out = _rows(train), _rows(held_out)
+        self.thinned, self.parts = thinned, parts or len(self.held_out)
         if setup.noise:
-            draw = np.random.default_rng(1)
-            hit = torch.from_numpy(draw.random(cut) < setup.noise)
-            wrong = torch.from_numpy(draw.integers(0, CLASSES, cut)).float()
+            draw, count = np.random.default_rng(1), len(self.train)
+            hit = torch.from_numpy(draw.random(count) < setup.noise)
+            wrong = torch.from_numpy(draw.integers(0, classes, count)).float()
             self.train[:, -1] = torch.where(hit, wrong, self.train[:, -1])
 
     def model(self, seed: int) -> nn.Module:
-        """Return a network with two hidden layers of 128."""
+        """Return the layers of a seed's network."""
         torch.manual_seed(seed)
-        layers = [nn.Linear(n, m) for m, n in DIGITS_SHAPES]
-        return nn.ModuleDict(dict(zip(("first", "second", "head"), layers, strict=True)))
+        return self.network.model()
 
     def losses(self, parameters: Stack, batch: Tensor) -> Tensor:
-        """Return the mean cross-entropy in nats per image."""
-        x, target = batch[..., :-1], batch[..., -1].long()
-        for name in ("first", "second", "head"):
-            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
-            x = torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
-            x = x if name == "head" else x.relu()
-        flat = F.cross_entropy(x.flatten(0, 1), target.reshape(-1), reduction="none")
-        return flat.view(len(batch), -1).mean(1)
+        """Return the mean cross-entropy in nats per picture."""
+        logits = self.network.logits(parameters, batch[..., :-1])
+        return cross_entropies(logits, batch[..., -1].long())
 
     def batch(self, seed: int, step: int) -> Tensor:
         """Return rows of pixels and label, drawn with replacement."""
@@ -98,13 +110,40 @@ class Digits:
         return self.train[torch.from_numpy(draw.integers(0, len(self.train), self.setup.batch))]
 
     def evaluation(self, *, full: bool) -> list[Tensor]:
-        """Return the held-out images."""
-        return [self.held_out]
+        """Return the held-out pictures, or some of them."""
+        rows = self.held_out if full else self.held_out[:: self.thinned]
+        return list(rows.split(self.parts))
 
 
-Task = Text | Digits
+def _rows(examples: Examples) -> Tensor:
+    return torch.cat([examples.x.float(), examples.y.float().unsqueeze(1)], 1)
+
+
+class Digits(Images):
+    """The 1,797 handwritten digits of scikit-learn (8 x 8 pixels), the last fifth held out."""
+
+    def __init__(self, setup: Setup) -> None:
+        held = digits()
+        cut = len(held.y) * 4 // 5
+        sides = (Examples(held.x[:cut], held.y[:cut]), Examples(held.x[cut:], held.y[cut:]))
+        super().__init__(setup, Perceptron(DIGITS_SHAPES), *sides, classes=CLASSES)
+
+
+class Glyphs(Images):
+    """Rendered characters of 62 classes (16 x 16 pixels), distortions held out."""
+
+    def __init__(self, setup: Setup) -> None:
+        classes = len(glyphs.CHARACTERS)
+        kind = {"glyph-resnet": ResNet, "glyph-vit": ViT}[setup.model]
+        network = kind(glyphs.SIDE, classes)
+        super().__init__(setup, network, *glyphs.glyphs(), classes=classes, thinned=8, parts=100)
+
+
+Task = Text | Images
 
 
 def task_of(setup: Setup) -> Task:
     """Return the task of a set-up."""
-    return Digits(setup) if setup.model == "digits" else Text(setup)
+    if setup.model == "digits":
+        return Digits(setup)
+    return Glyphs(setup) if setup.model.startswith("glyph-") else Text(setup)
