@@ -210,7 +210,9 @@ def test_the_default_counts_tokens_where_there_are_some():
     batches = [Setup("lion", 1e-3, batch=batch, steps=10_000) for batch in (8, 16, 128)]
     ends = [factors(RunPlan(s, 0, "paced"), [3.0] * 2000).index(1.0) for s in batches]
     assert ends[0] / ends[1] == pytest.approx(2, rel=0.01)
-    assert ends[2] == 250 - 2  # `factors` leaves the first out; the least that is needed, however many tokens an update has
+    assert (
+        ends[2] == 250 - 2
+    )  # `factors` leaves the first out; the least that is needed, however many tokens an update has
     digits = Setup("lion", 1e-3, model="digits", steps=10_000)
     assert factors(RunPlan(digits, 0, "paced"), [3.0] * 2000).index(1.0) == 1998
 

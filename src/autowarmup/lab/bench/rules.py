@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from autowarmup.lab.bench.plan import RunPlan
-from autowarmup.lab.bench.setups import SIZES, Setup
+from autowarmup.lab.bench.setups import NETWORKS, SIZES, Setup
 from autowarmup.lab.train.recipes import RECIPES
 from autowarmup.rules import Linear, Paced, Rule, Run, WarmupState, Watched, begin, rule_of
 
@@ -79,6 +79,8 @@ def build(plan: RunPlan) -> Rule[Any]:
 def tokens_of(setup: Setup) -> float | None:
     """Return the tokens of an update, `None` where there are none."""
     size = SIZES.get(setup.model) or RECIPES.get(setup.model)
+    if size is None and setup.model == "lstm":
+        size = SIZES[Setup.model]  # its windows are of the same length
     return None if size is None else float(setup.batch * size.sequence_length)
 
 
@@ -118,13 +120,24 @@ def kappa_of(setup: Setup) -> float:
 
 
 def _shapes(setup: Setup) -> list[tuple[int, ...]]:
-    """Return the shapes of the matrices of a small model."""
+    """Return the shapes of the matrices of a small model; kernels as the matrices they act as."""
     if setup.model == "digits":
         return list(DIGITS_SHAPES)
+    if setup.model in NETWORKS:
+        return list(_network_shapes(setup.model))
     size = SIZES[setup.model]
     width, hidden = size.width, size.hidden
     block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)]
     return [(256, width), *block * size.layers]
+
+
+@cache
+def _network_shapes(model: str) -> tuple[tuple[int, ...], ...]:
+    from autowarmup.lab.bench.tasks import task_of  # torch, and this module is read by tasks
+
+    network = task_of(Setup("adamw", 0.0, model=model)).model(0)
+    matrices = [p for p in network.parameters() if p.ndim >= 2]
+    return tuple((p.shape[0], p[0].numel()) for p in matrices)
 
 
 def training_fields(plan: RunPlan) -> dict[str, Any]:
