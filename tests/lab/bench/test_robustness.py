@@ -111,7 +111,7 @@ def test_every_planned_variation_has_a_name_of_its_own(make_record: Make) -> Non
     told = {name for table, name in names if table == "What the rule is told"}
     trained = {name for table, name in names if table == "What is trained"}
     assert len(told) == 5
-    assert len(trained) == 5
+    assert len(trained) == 7
     assert {
         "batch 2",
         "handwritten digits",
@@ -131,4 +131,4 @@ def test_the_whole_set_gives_a_row_per_variation_and_rule(
     assert {row["n_setups"] for table in found for row in table["rows"]} == {6}
     trained = rows_of("What is trained", found)
     assert {row["mean_regret"] for row in trained.values()} == {0.0}
-    assert len(trained) == 5 * 10
+    assert len(trained) == 5 * 10 + 2 * 9

@@ -32,7 +32,15 @@ from autowarmup.lab.bench.sets import (
     robustness,
     smoke,
 )
-from autowarmup.lab.bench.setups import BEST, BEST_DIGITS, LARGE_BATCH, SIZES, Setup, best_rate
+from autowarmup.lab.bench.setups import (
+    BEST,
+    BEST_DIGITS,
+    LARGE_BATCH,
+    NETWORKS,
+    SIZES,
+    Setup,
+    best_rate,
+)
 from autowarmup.lab.train import RECIPES
 from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.train.model import build_model
@@ -158,7 +166,9 @@ def test_every_plan_of_every_set_can_run(name: str):
     seen = set()
     for plan in SETS[name]():
         assert plan.setup.optimizer in BETA
-        assert plan.setup.model in ({*SIZES, "digits"} if plan.setup.stacked else RECIPES)
+        assert plan.setup.model in (
+            {*SIZES, *NETWORKS, "digits"} if plan.setup.stacked else RECIPES
+        )
         assert plan.setup.data == "stdlib" or Path(plan.setup.data).is_absolute()
         assert min(plan.setup.lr, plan.setup.batch, plan.setup.steps) > 0
         if not plan.setup.stacked:
@@ -229,8 +239,8 @@ def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_defa
         [str({"pace": pace}) for pace in PACES], len(BEST)
     )
     trained = Counter(plan.setup for plan in plans if not plan.options and plan.setup.scale == 1.0)
-    each = len(HAND_TUNED_NAMES) + 3
-    assert all(n == each * (1 + (s.model == "digits")) for s, n in trained.items())
+    each = {s: len(JUDGED) + (s.init == 1.0) for s in trained}
+    assert all(n == each[s] * (1 + (s.model == "digits")) for s, n in trained.items())
     rates = {s.optimizer: s.lr for s in trained if s.model == "digits"}
     assert rates == {name: round(2 * best, 10) for name, best in BEST_DIGITS.items()}
     scaled = [plan for plan in plans if plan.setup.scale != 1.0]

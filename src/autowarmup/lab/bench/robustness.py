@@ -43,6 +43,9 @@ def variation_of(record: Record) -> tuple[str, str]:
     noisy = f"{100 * setup.noise:g} % random " if setup.noise else ""
     if setup.model == "digits":
         return _DATA, "handwritten digits" + (f", {noisy}labels" if noisy else "")
+    if setup.init != 1.0:
+        what = "an LSTM" if setup.model == "lstm" else "the LLaMA"
+        return _DATA, f"slow start: {what} with {setup.init:g} of the usual initial weights"
     if noisy:
         return _DATA, f"{noisy}tokens"
     if setup.data != "stdlib":

@@ -33,6 +33,12 @@ PACES: tuple[dict[str, Any], ...] = (
     {"least": 0.03},
 )
 """Settings of the default rule other than its own: updates instead of tokens, other thresholds."""
+SLOW_STARTS: tuple[dict[str, Any], ...] = (
+    {"model": "lstm", "init": 0.1},
+    {"model": "micro", "init": 0.05},
+)
+"""Small initial weights, from which the loss hardly moves at first. The rates are the best of the
+LLaMA with usual weights, not of a sweep of their own."""
 F_STAR = {
     ("muon", 600): 1.879,
     ("lion", 600): 2.137,
@@ -136,8 +142,8 @@ def extended() -> list[RunPlan]:
 def robustness() -> list[RunPlan]:
     """Return variations of what is trained and of what the default rule is told.
 
-    At twice the best rate, where a rule has something to do; all optimizers. One seed, two for the
-    digits.
+    At twice the best rate, where a rule has something to do, slow starts at the best; all
+    optimizers. One seed, two for the digits.
     """
     judged = (*HAND_TUNED_NAMES, "flat", BEFORE, DEFAULT_RULE)
     plans: list[RunPlan] = []
@@ -146,6 +152,8 @@ def robustness() -> list[RunPlan]:
     for noise in (0.0, 0.2):
         digits = at(2.0, model="digits", batch=32, steps=1000, noise=noise)
         plans += planned(digits, judged, (0, 1))
+    for changes in SLOW_STARTS:
+        plans += planned(at(1.0, steps=600, **changes), JUDGED, (0,))
     for pace in PACES:
         plans += planned(at(2.0), (DEFAULT_RULE,), (0,), {"pace": pace})
     return plans + planned(at(2.0, scale=10.0), (DEFAULT_RULE,), (0,))
