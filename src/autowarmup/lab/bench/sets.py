@@ -92,7 +92,7 @@ def core() -> list[RunPlan]:
         for plan in planned(at(multiple, steps=steps), CORE_RULES, (0, 1))
     ]
     plans += planned(at(1.0, steps=HORIZONS[-1]), JUDGED, (0, 1))
-    for multiple in (1.0, 0.5, 2.0):
+    for multiple in (1.0, 0.5):
         plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
     plans += planned(at(1.0, steps=600, data=PROSE, trained=2500), JUDGED, (0, 1))
     plans += planned(at(2.0, model="mini", steps=1500), CORE_RULES, (0, 1))
