@@ -79,7 +79,7 @@ def test_the_core_has_horizons_batches_rates_and_fine_tuning():
         [
             *small,
             (HORIZONS[2], 8, "micro", False, 1.0),
-            *((600, LARGE_BATCH, "micro", False, m) for m in (0.5, 1.0)),
+            (600, LARGE_BATCH, "micro", False, 1.0),
             (600, 8, "micro", True, 1.0),
             (1500, 8, "mini", False, 2.0),
             (800, 32, "micro", False, 2.0),

@@ -92,8 +92,7 @@ def core() -> list[RunPlan]:
         for plan in planned(at(multiple, steps=steps), CORE_RULES, (0, 1))
     ]
     plans += planned(at(1.0, steps=HORIZONS[-1]), JUDGED, (0, 1))
-    for multiple in (1.0, 0.5):
-        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
+    plans += planned(at(1.0, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
     plans += planned(at(1.0, steps=600, data=PROSE, trained=2500), JUDGED, (0, 1))
     plans += planned(at(2.0, model="mini", steps=1500), CORE_RULES, (0, 1))
     return plans + planned(at(2.0, batch=32, steps=800), CORE_RULES, (0, 1))
@@ -132,11 +131,17 @@ def logs() -> list[RunPlan]:
 
 
 def extended() -> list[RunPlan]:
-    """Return what runs on after the core set: a third seed, and larger models at every rate."""
+    """Return what runs on after the core set.
+
+    A third seed, larger models at every rate, the large batch at half and twice its best rate.
+    """
     base = [setup for multiple in (1.0, FAR, 2.0, 0.5) for setup in at(multiple)]
     more = [replace(setup, model="mini") for setup in base]
     more += [replace(setup, batch=32) for setup in base]
-    return planned(base, CORE_RULES, (2,)) + planned(more, CORE_RULES, (0, 1))
+    plans = planned(base, CORE_RULES, (2,)) + planned(more, CORE_RULES, (0, 1))
+    for multiple in (0.5, 2.0):
+        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
+    return plans
 
 
 def robustness() -> list[RunPlan]:
