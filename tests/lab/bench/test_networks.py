@@ -17,7 +17,7 @@ from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import NETWORKS, Setup
 from autowarmup.lab.bench.stacked import stack_parameters
 from autowarmup.lab.bench.stacked_lstm import StackedLstm
-from autowarmup.lab.bench.tasks import Text
+from autowarmup.lab.bench.tasks import Text, task_of
 from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.norms.polar import newton_schulz
 
@@ -178,8 +178,11 @@ def test_muon_turns_a_kernel_as_a_matrix_of_its_outputs():
 
 
 @pytest.mark.parametrize("model", NETWORKS)
-def test_these_set_ups_are_fleets(model):
-    assert Setup("lion", 1e-3, model=model).stacked
+def test_these_set_ups_are_fleets_of_the_shapes_that_are_said(model, tiny):
+    setup = replace(tiny, model=model)
+    assert setup.stacked
+    matrices = [p.flatten(1) for p in task_of(setup).model(0).parameters() if p.ndim > 1]
+    assert sorted(tuple(p.shape) for p in matrices) == sorted(NETWORKS[model])
 
 
 def test_a_factor_on_initial_weights_leaves_vectors_alone(tiny):
