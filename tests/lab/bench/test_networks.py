@@ -11,11 +11,13 @@ from torch.nn import functional as F
 
 from autowarmup import norms
 from autowarmup.lab.bench.directions import BETA, Direction
+from autowarmup.lab.bench.fleet_runs import initial, train_fleet
 from autowarmup.lab.bench.image_networks import ResNet, ViT, patches
+from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import NETWORKS, Setup
 from autowarmup.lab.bench.stacked import stack_parameters
 from autowarmup.lab.bench.stacked_lstm import StackedLstm
-from autowarmup.lab.bench.tasks import Text
+from autowarmup.lab.bench.tasks import Text, task_of
 from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.norms.polar import newton_schulz
 
@@ -176,5 +178,35 @@ def test_muon_turns_a_kernel_as_a_matrix_of_its_outputs():
 
 
 @pytest.mark.parametrize("model", NETWORKS)
-def test_these_set_ups_are_fleets(model):
-    assert Setup("lion", 1e-3, model=model).stacked
+def test_these_set_ups_are_fleets_of_the_shapes_that_are_said(model, tiny):
+    setup = replace(tiny, model=model)
+    assert setup.stacked
+    matrices = [p.flatten(1) for p in task_of(setup).model(0).parameters() if p.ndim > 1]
+    assert sorted(tuple(p.shape) for p in matrices) == sorted(NETWORKS[model])
+
+
+def test_a_factor_on_initial_weights_leaves_vectors_alone(tiny):
+    for model in ("micro", "lstm"):
+        task = Text(replace(tiny, model=model))
+        plain, small = initial(task, [0, 1]), initial(task, [0, 1], 0.1)
+        for name, p in plain.items():
+            assert torch.equal(small[name], p if p.ndim == 2 else 0.1 * p), name
+
+
+def test_a_fleet_begins_where_its_set_up_says(tiny):
+    setup = replace(tiny, model="lstm", init=0.1)
+    (record,) = train_fleet([RunPlan(setup, 0, "none")])
+    task = Text(setup)
+    first = task.losses(initial(task, [0], 0.1), task.batch(0, 0).unsqueeze(0))
+    assert record["trace"]["loss"][0] == pytest.approx(first.item(), abs=1e-3)
+    assert record["setup"]["init"] == 0.1
+    assert RunPlan.of(record).setup == setup
+
+
+def test_the_factor_is_stored_where_it_is_not_one():
+    plain = Setup("lion", 1e-3)
+    assert "init" not in plain.to_dict()
+    small = replace(plain, init=0.01)
+    assert small.to_dict() == {**plain.to_dict(), "init": 0.01}
+    assert small.id == f"{plain.id}-init0.01"
+    assert Setup(**small.to_dict()) == small

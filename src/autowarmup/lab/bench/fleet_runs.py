@@ -36,7 +36,7 @@ def train_fleet(plans: Sequence[RunPlan], scratch: Path | None = None) -> list[R
     task = task_of(family)
     seeds = sorted({plan.seed for plan in plans})
     order = torch.tensor([seeds.index(plan.seed) for plan in plans])
-    fleet = _fleet(plans, family, task, seeds, order)
+    fleet = fleet_of(plans, family, task, seeds, order)
     curve: list[tuple[int, list[float]]] = []
     while fleet.step < family.steps and not fleet.over:
         batches = torch.stack([task.batch(seed, fleet.step) for seed in seeds])
@@ -73,9 +73,18 @@ def _log(plan: RunPlan, replica: Replica) -> dict[str, Any]:
     return {"every_loss": [float(f"{loss:.4g}") for loss in replica.losses]}
 
 
-def _fleet(
+def fleet_of(
     plans: Sequence[RunPlan], family: Setup, task: Task, seeds: list[int], order: torch.Tensor
 ) -> Fleet:
+    """Return the fleet of runs of one family, before its first update.
+
+    Args:
+        plans: the runs.
+        family: theirs.
+        task: of the family.
+        seeds: of the runs, each once.
+        order: for each run the place of its seed among `seeds`.
+    """
     # SGD's steps grow with the loss: only at this rate is it the same training in other units.
     unit = family.scale if family.optimizer == "sgd" else 1.0
     weights = (

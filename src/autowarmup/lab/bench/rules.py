@@ -124,20 +124,11 @@ def _shapes(setup: Setup) -> list[tuple[int, ...]]:
     if setup.model == "digits":
         return list(DIGITS_SHAPES)
     if setup.model in NETWORKS:
-        return list(_network_shapes(setup.model))
+        return list(NETWORKS[setup.model])
     size = SIZES[setup.model]
     width, hidden = size.width, size.hidden
     block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)]
     return [(256, width), *block * size.layers]
-
-
-@cache
-def _network_shapes(model: str) -> tuple[tuple[int, ...], ...]:
-    from autowarmup.lab.bench.tasks import task_of  # torch, and this module is read by tasks
-
-    network = task_of(Setup("adamw", 0.0, model=model)).model(0)
-    matrices = [p for p in network.parameters() if p.ndim >= 2]
-    return tuple((p.shape[0], p[0].numel()) for p in matrices)
 
 
 def training_fields(plan: RunPlan) -> dict[str, Any]:

@@ -87,12 +87,18 @@ SIZES: dict[str, Recipe] = {
 }
 """LLaMA shapes small enough for hundreds of runs of 2,500 updates on two cores."""
 
-NETWORKS: dict[str, str] = {
-    "lstm": "two LSTM layers of width 48 on bytes",
-    "glyph-resnet": "a ResNet of three blocks on rendered characters",
-    "glyph-vit": "a vision transformer of two blocks on rendered characters",
+NETWORKS: dict[str, tuple[tuple[int, int], ...]] = {
+    "lstm": ((256, 32), (192, 32), *[(192, 48)] * 3, (256, 48)),
+    "glyph-resnet": (
+        *[(8, 9), (8, 72), (8, 72)],
+        *[(16, 72), (16, 144), (16, 8)],
+        *[(32, 144), (32, 288), (32, 16), (62, 32)],
+    ),
+    "glyph-vit": ((32, 16), (16, 32), *[*[(32, 32)] * 4, (96, 32), (32, 96)] * 2, (62, 32)),
 }
-"""What else is trained side by side, beside "digits"."""
+"""What else is trained side by side, beside "digits": two LSTM layers on bytes; a ResNet of three
+blocks and a vision transformer of two on rendered characters. The shapes of their matrices, each
+(outputs, inputs), kernels flattened."""
 
 BEST = {"muon": 0.012, "lion": 0.001, "signum": 0.002, "normsgd": 0.05, "adamw": 0.008, "sgd": 0.5}
 """Per optimizer, the best peak rate of a sweep in factors of two with 5 % warm-up (micro, batch 8);
