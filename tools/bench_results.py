@@ -250,3 +250,21 @@ def laws_table() -> list[str]:
         shares = " and ".join(f"{share:.2f}" for share in row["shares"])
         lines.append(f"| `{row['rule']}` | {row['log']} | {end} | {shares} |")
     return lines
+
+
+def noise_scale_table() -> list[str]:
+    """Batch over gradient noise scale along training."""
+    found = json.loads((BENCH / "noise_scale.json").read_text())["measured"]
+    lines = [
+        "| set-up | noise scale at 10, 50 and 100 % of the run | batch over noise scale |",
+        "|---|---|---|",
+    ]
+    for row in found:
+        setup, points = row["setup"], row["points"]
+        unit = "images" if setup["model"] == "digits" else "tokens"
+        name = f"{optimizer_name(setup['optimizer'])}, {setup['model']}, batch of "
+        name += f"{setup['batch'] * row['tokens_per_example']} {unit}"
+        scales = ", ".join(f"{point['tokens']:,.0f}" for point in points)
+        ratios = ", ".join(f"{point['batch_over_scale']:.2g}" for point in points)
+        lines.append(f"| {name} | {scales} {unit} | {ratios} |")
+    return lines

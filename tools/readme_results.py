@@ -297,6 +297,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             "lengths": bench_results.lengths_table(bench),
             "rate": bench_results.parts_table(bench, "by_rate"),
             "batch": bench_results.parts_table(bench, "by_batch"),
+            "noise_scale": bench_results.noise_scale_table(),
             "alarms": bench_results.alarms_table(bench),
             "missed": bench_results.missed(bench),
             "columns": bench_results.columns_table(bench),
