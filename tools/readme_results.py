@@ -301,6 +301,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             "alarms": bench_results.alarms_table(bench),
             "missed": bench_results.missed(bench),
             "columns": bench_results.columns_table(bench),
+            "protocol": bench_results.protocol_table(bench),
             "robustness": bench_results.robustness_table(bench),
             "tried": bench_results.tried_table(),
         },

@@ -52,6 +52,10 @@ def test_rules_that_count_shares_are_refused_in_one_sentence(name):
         begin(rule_of(name), Run(None, kappa=1.0))
 
 
+def test_an_infinite_length_is_none():
+    assert Run(float("inf")).total_steps is None  # type: ignore[arg-type]
+
+
 @given(before=st.integers(0, 60), length=st.integers(1, 80), decay=any_decay)
 def test_a_decay_begun_by_hand_is_that_of_a_run_of_this_length(before, length, decay):
     """Where warm-up is over it is the decay of a run without warm-up."""

@@ -72,6 +72,8 @@ class Run:
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen; values become plain JSON here
+        if self.total_steps == math.inf:  # Lightning's word for a run without an end
+            set_field(self, "total_steps", None)
         if self.total_steps is not None:
             set_field(self, "total_steps", whole("total_steps", self.total_steps))
             expect(self.total_steps >= 1, "total_steps >= 1", self.total_steps)
