@@ -109,11 +109,11 @@ class ViT:
     def model(self) -> nn.ModuleDict:
         """Return the layers with random weights."""
         width = self.WIDTH
-        places = nn.Embedding((self.side // self.PATCH) ** 2, width)
-        nn.init.normal_(places.weight, std=0.02)
         layers: dict[str, nn.Module] = {
             "patch_embed": nn.Linear(self.PATCH**2, width),
-            "place_embed": places,
+            # As large as patches are (deviation 1). With 0.02, as in large models, it takes some
+            # hundred updates until the network begins to tell places apart.
+            "place_embed": nn.Embedding((self.side // self.PATCH) ** 2, width),
         }
         for number in range(self.BLOCKS):
             block: dict[str, nn.Module] = {"norm1": nn.LayerNorm(width)}
