@@ -52,7 +52,7 @@ def multiple_of(setup: Mapping[str, Any]) -> float | None:
         True
     """
     held = Setup(**setup)
-    if not held.stacked or held.optimizer not in BEST:
+    if not held.stacked or held.optimizer not in BEST or held.init != 1.0:
         return None
     ratio = held.lr / best_rate(held)
     return next((m for m in MULTIPLES if math.isclose(ratio, m, rel_tol=1e-6)), None)

@@ -133,7 +133,8 @@ def logs() -> list[RunPlan]:
 def extended() -> list[RunPlan]:
     """Return what runs on after the core set.
 
-    A third seed, larger models at every rate, the large batch at half and twice its best rate.
+    A third seed, larger models at every rate, the large batch at half and twice its best rate, an
+    LSTM and two networks on pictures of characters.
     """
     base = [setup for multiple in (1.0, FAR, 2.0, 0.5) for setup in at(multiple)]
     more = [replace(setup, model="mini") for setup in base]
@@ -141,6 +142,8 @@ def extended() -> list[RunPlan]:
     plans = planned(base, CORE_RULES, (2,)) + planned(more, CORE_RULES, (0, 1))
     for multiple in (0.5, 2.0):
         plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
+    for model, batch in (("lstm", 8), ("glyph-resnet", 32), ("glyph-vit", 32)):
+        plans += planned(at(1.0, model=model, batch=batch, steps=600), JUDGED, (0, 1))
     return plans
 
 
@@ -158,7 +161,8 @@ def robustness() -> list[RunPlan]:
         digits = at(2.0, model="digits", batch=32, steps=1000, noise=noise)
         plans += planned(digits, judged, (0, 1))
     for changes in SLOW_STARTS:
-        plans += planned(at(1.0, steps=600, **changes), JUDGED, (0,))
+        slow = [replace(setup, **changes) for setup in at(1.0, steps=600)]
+        plans += planned(slow, JUDGED, (0,))
     for pace in PACES:
         plans += planned(at(2.0), (DEFAULT_RULE,), (0,), {"pace": pace})
     return plans + planned(at(2.0, scale=10.0), (DEFAULT_RULE,), (0,))

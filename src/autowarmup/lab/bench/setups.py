@@ -133,6 +133,17 @@ BEST_LARGE = {"muon": 0.048, "lion": 0.004, "signum": 0.004, "normsgd": 0.1, "ad
 """The same for the large batch: 600 updates, one seed."""
 
 
+BEST_NETWORKS: dict[str, dict[str, float]] = {
+    "lstm": {"muon": 0.048, "lion": 0.0005, "signum": 0.002, "normsgd": 0.4, "adamw": 0.128,
+             "sgd": 4.0},
+    "glyph-resnet": {"muon": 0.024, "lion": 0.008, "signum": 0.008, "normsgd": 0.05,
+                     "adamw": 0.016, "sgd": 0.25},
+    "glyph-vit": {"muon": 0.024, "lion": 0.004, "signum": 0.002, "normsgd": 0.025,
+                  "adamw": 0.008, "sgd": 0.25},
+}  # fmt: skip
+"""The same for `NETWORKS`: 600 updates, one seed, batch 8 for `lstm` and 32 for pictures."""
+
+
 def best_rate(setup: Setup) -> float:
     """Return the best peak rate of the sweep that is nearest to a set-up.
 
@@ -140,6 +151,8 @@ def best_rate(setup: Setup) -> float:
         >>> best_rate(Setup("lion", 0.0)), best_rate(Setup("lion", 0.0, batch=128))
         (0.001, 0.004)
     """
+    if setup.model in BEST_NETWORKS:
+        return BEST_NETWORKS[setup.model][setup.optimizer]
     if setup.model == "digits":
         return BEST_DIGITS[setup.optimizer]
     if setup.trained:
