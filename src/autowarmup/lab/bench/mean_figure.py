@@ -52,7 +52,7 @@ def draw_mean_regret(summary: Json) -> Figure | None:
     axes.xaxis.set_major_formatter(tick_percent)
     axes.set_xlabel("final loss above the best hand-tuned warm-up (left is better)")
     figure.suptitle(
-        f"What a warm-up rule costs when used unchanged in {len(summary['setups'])} set-ups",
+        f"What a warm-up rule costs when used unchanged in {summary['judged']} set-ups",
         x=0.012, ha="left", fontsize=12.5, fontweight="bold",
     )  # fmt: skip
     lengths = sum(line["kind"] == "fixed" for line in summary["rules"].values())

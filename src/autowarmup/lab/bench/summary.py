@@ -77,6 +77,7 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
             "finished": statuses["finished"],
             "diverged": statuses["diverged"],
         },
+        "judged": len(judged),
         **rule_table(judged, kinds, default_rule),
         "setups": setups,
         **{

@@ -35,7 +35,7 @@ def headline(summary: Json) -> str:
     if line["mean_regret"] is None:
         return f"The default rule, {name}, cannot be compared with a hand-tuned length yet."
     known = [rule for rule, held in summary["rules"].items() if held["mean_regret"] is not None]
-    total = len(summary["setups"])
+    total = summary["judged"]
     where = f"all {total}" if line["n_setups"] == total else f"{line['n_setups']} of {total}"
     text = (
         f"Used unchanged in {where} set-ups, {name} ends with a loss "
@@ -104,7 +104,7 @@ def _noise(summary: Json) -> list[str]:
 
 def _missing(summary: Json) -> list[str]:
     """Say how many runs diverged and what is not run yet."""
-    texts, runs, total = [], summary["runs"], len(summary["setups"])
+    texts, runs, total = [], summary["runs"], summary["judged"]
     if runs["diverged"]:
         texts.append(
             f"{runs['diverged']} of {runs['stored']} runs diverged. A rule has no regret in a "
