@@ -2,11 +2,11 @@
 
 Two findings stand behind it (docs/bench.md).
 
-How long a warm-up has to be does not grow with the run. Published sweeps at 124M and 130M parameters
-agree on a number of tokens per parameter that differs by the class of the optimizer: Muon and its
-kind need a fraction of one, sign updates and Adam about eight. Where tokens are not known, updates
-take their place. So the rule needs no length of the run but to stay within a short one, and a model
-that is trained already gets a short ramp.
+How long a warm-up has to be does not grow with the run. Published sweeps at 124M and 130M
+parameters agree on a number of tokens per parameter that differs by the class of the optimizer:
+Muon and its kind need a fraction of one, sign updates and Adam about eight. Where tokens are not
+known, updates take their place. So the rule needs no length of the run but to stay within a short
+one, and a model that is trained already gets a short ramp.
 
 A rate that is too high shows in a loss that rises, and nothing else shows it safely. A slow fall
 does not: real losses fall by 3 to 6 % while the time doubles, fine-tuning by less, and a model on a
