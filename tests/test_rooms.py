@@ -19,7 +19,7 @@ SOURCE = Path(autowarmup.__file__).parent
 LIBRARY = {
     "rules": set(),
     "history": set(),
-    "optimizer_class": set(),
+    "optimizer_class": {"rules"},
     "snapshot": set(),
     "calibrate": {"snapshot"},
     "agreement": set(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from autowarmup.lab.bench.alarms import HARMFUL
+from autowarmup.lab.bench.alarms import is_harmful
 from autowarmup.lab.bench.names import KINDS, TUNED_ONCE
 from autowarmup.lab.bench.sets import BEFORE
 from autowarmup.lab.bench.verdict import headline, sentences
@@ -220,7 +220,7 @@ def missed(bench: dict) -> list[str]:
     return [
         f"- {row['log']}: {_percent(row['harm'], 0)}"
         for row in rows
-        if not row["healthy"] and (row["harm"] or 0.0) >= HARMFUL and not row["lowered_at"]
+        if is_harmful(row) and not row["lowered_at"]
     ] or ["- none"]
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from autowarmup.lab.bench.alarms import walked
-from autowarmup.lab.bench.replay import family_of
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
 from autowarmup.lab.train.recipes import recipe
 from autowarmup.rules import DEFAULT_RULE, H0H1, GapLaw, Paced, Rule, Run, begin, rule_of, step
+from autowarmup.rules.families import family_named
 
 OUT = Path(__file__).resolve().parent.parent / "results" / "real_logs.json"
 
@@ -36,7 +36,7 @@ def judged(rule: Rule[Any], log: dict) -> dict:
     run = Run(
         len(losses),
         decay="constant",
-        family=family_of(log["optimizer"].lower()),
+        family=family_named(log["optimizer"]),
         parameters=log["params"],
     )
     found = walked(rule, run, losses)

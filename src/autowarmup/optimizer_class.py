@@ -14,12 +14,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-_FAMILIES = {
-    "spectral": ("muon", "scion", "dion"),
-    "preconditioned": ("soap", "shampoo", "kron", "psgd"),
-    "sign": ("lion", "signum", "signsgd"),
-}
-"""Parts of class names by which the optimizers of other libraries are known."""
+from autowarmup.rules.families import family_named
+
 _OF_NORM = {"spectral": "spectral", "linf": "sign", "frobenius": "frobenius"}
 
 Kappa = Callable[[Sequence[int]], float]
@@ -35,12 +31,24 @@ def constraint_of(optimizer: Any, group: dict[str, Any]) -> tuple[str, Kappa] | 
         return None if norm is None else (norm.name, norm.kappa)
     if isinstance(optimizer, torch.optim.Muon):
         return "spectral", min
-    name = type(optimizer).__name__.lower()
-    return ("linf", math.prod) if any(sign in name for sign in _FAMILIES["sign"]) else None
+    return ("linf", math.prod) if _by_name(optimizer) == "sign" else None
+
+
+def _by_name(optimizer: Any) -> str:
+    return family_named(type(optimizer).__name__)
+
+
+def model_facts(optimizers: Sequence[Optimizer]) -> dict[str, Any]:
+    """Return what rules with `reads_model` are told: fields of `autowarmup.rules.Run`."""
+    return {
+        "family": family_of(optimizers),
+        "parameters": parameters_of(optimizers),
+        "trained": looks_trained(optimizers),
+    }
 
 
 def family_of(optimizers: Sequence[Optimizer]) -> str:
-    """Return the class of the optimizers, one of `autowarmup.rules.base.FAMILIES`.
+    """Return the class of the optimizers, one of `autowarmup.rules.families.FAMILIES`.
 
     A hybrid is what its norm-constrained part is, whatever its embeddings are trained with; of
     several the one with most parameters counts.
@@ -54,14 +62,12 @@ def family_of(optimizers: Sequence[Optimizer]) -> str:
     """
     sizes: dict[str, int] = {}
     for optimizer in optimizers:
-        name = type(optimizer).__name__.lower()
-        named = (family for family, parts in _FAMILIES.items() if any(p in name for p in parts))
-        by_name = next(named, "other")
         for group in optimizer.param_groups:
             known = constraint_of(optimizer, group)
-            family = by_name if known is None else _OF_NORM.get(known[0], "other")
-            if known is None and hasattr(optimizer, "norm_of"):
-                family = "other"  # it says of itself that this group has no norm
+            if known is not None:
+                family = _OF_NORM.get(known[0], "other")
+            else:  # one that answers `norm_of` says of itself that this group has none
+                family = "other" if hasattr(optimizer, "norm_of") else _by_name(optimizer)
             sizes[family] = sizes.get(family, 0) + sum(p.numel() for p in group["params"])
     constrained = {family: size for family, size in sizes.items() if family != "other"}
     return max(constrained, key=lambda family: constrained[family], default="other")

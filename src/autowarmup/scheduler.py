@@ -19,13 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from autowarmup.agreement import Agreement, LossSum
 from autowarmup.calibrate import measure_start
 from autowarmup.history import History, Trace
-from autowarmup.optimizer_class import (
-    family_of,
-    kappa_of,
-    looks_trained,
-    parameters_of,
-    slowest_beta,
-)
+from autowarmup.optimizer_class import kappa_of, model_facts, slowest_beta
 from autowarmup.rates import as_list, on_accelerator, peaks_of, write
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.life import with_decay, with_end, with_ramp
@@ -122,9 +116,7 @@ class AdaptiveWarmup(LRScheduler):
             lower_bound=lower_bound,
             beta=slowest_beta(self.optimizers),
             kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
-            family=family_of(self.optimizers),
-            parameters=parameters_of(self.optimizers),
-            trained=looks_trained(self.optimizers),
+            **(model_facts(self.optimizers) if chosen.reads_model else {}),
         )
         self.state: WarmupState = begin(chosen, run)
         self.peak_lrs: list[list[float]] = peaks_of(self.optimizers)

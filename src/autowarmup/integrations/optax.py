@@ -85,7 +85,7 @@ class AdaptiveWarmupSchedule:
         beta: slowest memory of the optimizer (b2 of Adam), for the rule "untuned".
         options: `decay`, `final_fraction`, `lower_bound` as in `AdaptiveWarmup`; and what a torch
             scheduler would see by itself: `family` (the class of the optimizer, "spectral" for
-            Muon, see `autowarmup.rules.base.FAMILIES`), `parameters` (how many are trained) and
+            Muon, see `autowarmup.rules.families.FAMILIES`), `parameters` (how many are trained) and
             `trained` (True in fine-tuning).
 
     Raises:

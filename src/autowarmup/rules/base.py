@@ -14,14 +14,11 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from autowarmup.rules.decay import DECAYS
+from autowarmup.rules.families import FAMILIES
 from autowarmup.rules.status import Status
 
 KINDS = ("fixed", "literature", "own")
 """fixed: a length chosen beforehand; literature: from a paper of others; own: this project's."""
-
-FAMILIES = ("spectral", "frobenius", "sign", "preconditioned", "other")
-"""Muon and its kind; normalized SGD; Lion, Signum, signSGD; SOAP, Shampoo, Kron; Adam and the rest.
-"""
 
 Memory = TypeVar("Memory")
 
@@ -51,7 +48,7 @@ class Run:
         beta: slowest memory of the optimizer (b2 of Adam and Lion, else the momentum), in [0, 1).
         kappa: sum over 2-D parameters of sup ||v||_* / ||v||, for rules with `needs_kappa`.
         div: peak rate over first rate as measured on the first batch, >= 1; `None`: not measured.
-        family: class of the optimizer, one of `FAMILIES`.
+        family: class of the optimizer, one of `autowarmup.rules.families.FAMILIES`.
         parameters: how many the optimizer trains, >= 1; `None`: not known.
         trained: whether the model is one that is trained already, as in fine-tuning.
 
@@ -77,8 +74,7 @@ class Run:
         if self.total_steps is not None:
             set_field(self, "total_steps", whole("total_steps", self.total_steps))
             expect(self.total_steps >= 1, "total_steps >= 1", self.total_steps)
-        for name in ("final_fraction", "lower_bound", "beta"):
-            set_field(self, name, finite(name, getattr(self, name)))
+        store_finite(self, "final_fraction", "lower_bound", "beta")
         for name in ("kappa", "div"):
             if getattr(self, name) is not None:
                 set_field(self, name, finite(name, getattr(self, name)))
@@ -146,6 +142,8 @@ class Rule(ABC, Generic[Memory]):
         word: what the rule is called; settings that are not the usual ones follow in brackets.
         kind: one of `KINDS`.
         reads_loss: whether it follows the loss.
+        reads_model: whether it reads family, parameters and trained of the run, for which every
+            parameter is looked at.
         needs_bound: whether it reads the gap, so that the lower bound must lie below the losses.
         needs_total_steps: whether it counts shares of the run, so that the end must be known.
         measured_start: least trust ratio of the first step (actual over promised decrease of the
@@ -157,6 +155,7 @@ class Rule(ABC, Generic[Memory]):
     word: ClassVar[str]
     kind: ClassVar[str] = "own"
     reads_loss: ClassVar[bool] = True
+    reads_model: ClassVar[bool] = False
     needs_bound: ClassVar[bool] = True
     needs_total_steps: ClassVar[bool] = True
     measured_start: ClassVar[float | None] = None
@@ -257,3 +256,13 @@ def finite(name: str, value: Any) -> float:
         number = math.nan
     expect(math.isfinite(number), f"{name} to be a finite number", value)
     return number
+
+
+def store_finite(settings: object, *names: str) -> None:
+    """Make these fields of a frozen dataclass floats, in its `__post_init__`.
+
+    Raises:
+        ValueError: one of them is no finite number.
+    """
+    for name in names:
+        object.__setattr__(settings, name, finite(name, getattr(settings, name)))

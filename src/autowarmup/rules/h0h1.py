@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite
+from autowarmup.rules.base import Move, Rule, Run, Update, expect, store_finite
 
 
 class FirstGap(NamedTuple):
@@ -38,8 +38,7 @@ class H0H1(Rule[FirstGap]):
     smoothing: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("div", "smoothing"):  # values become plain JSON here
-            object.__setattr__(self, name, finite(name, getattr(self, name)))
+        store_finite(self, "div", "smoothing")
         expect(self.div >= 1, "div >= 1", self.div)
         expect(0 <= self.smoothing < 1, "0 <= smoothing < 1", self.smoothing)
 

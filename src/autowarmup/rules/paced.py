@@ -23,7 +23,17 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, record, whole
+from autowarmup.rules.base import (
+    Move,
+    Rule,
+    Run,
+    Update,
+    expect,
+    finite,
+    record,
+    store_finite,
+    whole,
+)
 from autowarmup.rules.status import Status
 
 TOKENS = {"spectral": 0.3, "preconditioned": 4.0}
@@ -144,6 +154,7 @@ class Paced(Rule[Pace]):
     """
 
     word: ClassVar[str] = "paced"
+    reads_model: ClassVar[bool] = True
     needs_bound: ClassVar[bool] = False
     needs_total_steps: ClassVar[bool] = False
 
@@ -157,8 +168,7 @@ class Paced(Rule[Pace]):
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # values become plain JSON here
-        for name in ("cap", "sure", "least", "keep", "floor"):
-            set_field(self, name, finite(name, getattr(self, name)))
+        store_finite(self, "cap", "sure", "least", "keep", "floor")
         if self.tokens_per_update is not None:
             set_field(
                 self, "tokens_per_update", finite("tokens_per_update", self.tokens_per_update)

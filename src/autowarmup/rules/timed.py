@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, whole
+from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, store_finite, whole
 from autowarmup.rules.status import Status
 
 
@@ -199,8 +199,7 @@ class Doubling(Timed):
     div: float = 100.0
 
     def __post_init__(self) -> None:
-        for name in ("share", "div"):  # values become plain JSON here
-            object.__setattr__(self, name, finite(name, getattr(self, name)))
+        store_finite(self, "share", "div")
         expect(0 <= self.share <= 1, "0 <= share <= 1", self.share)
         expect(self.div >= 1, "div >= 1", self.div)
 

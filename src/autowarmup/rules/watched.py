@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, record, whole
+from autowarmup.rules.base import Move, Rule, Run, Update, expect, record, store_finite, whole
 from autowarmup.rules.status import Status
 
 LARGEST = sys.float_info.max
@@ -82,8 +82,7 @@ class Watched(Rule[Watch]):
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # values become plain JSON here
-        for name in ("share", "power", "least", "gain", "most", "floor"):
-            set_field(self, name, finite(name, getattr(self, name)))
+        store_finite(self, "share", "power", "least", "gain", "most", "floor")
         for name in ("looks", "apart"):
             set_field(self, name, whole(name, getattr(self, name)))
             expect(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))

@@ -10,9 +10,10 @@ import pytest
 from autowarmup.lab.bench.alarms import CURVES, HARMFUL, alarms, walked
 from autowarmup.lab.bench.fleet_runs import train_fleet
 from autowarmup.lab.bench.plan import RunPlan
-from autowarmup.lab.bench.replay import POLICIES, family_of, loss_at, replayed
+from autowarmup.lab.bench.replay import POLICIES, loss_at, replayed
 from autowarmup.lab.bench.setups import Setup
 from autowarmup.rules import DEFAULT_RULE, rule_of
+from autowarmup.rules.families import family_named
 
 FALLING = [3.0 - 0.002 * k for k in range(600)]
 RISING = [*FALLING[:150], *(2.7 + 0.004 * k for k in range(450))]
@@ -75,4 +76,7 @@ def test_a_sweep_is_read_between_its_points_and_diverges_beside_those_that_did()
     assert found["paced, tokens known"]["diverged"] == ["d-muon, 8000 updates"]
     assert found["linear 5 %"]["mean_regret"] == pytest.approx(0.0)
     assert found["linear 45 %"]["mean_regret"] == pytest.approx(0.1)
-    assert [family_of(x) for x in ("distributed shampoo", "nadamw")] == ["preconditioned", "other"]
+    assert [family_named(x) for x in ("distributed shampoo", "nadamw")] == [
+        "preconditioned",
+        "other",
+    ]

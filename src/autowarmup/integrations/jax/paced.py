@@ -9,11 +9,8 @@ from jax import Array
 
 from autowarmup.integrations.jax.base import TracedMove, TracedRule, TracedUpdate, choose, code
 from autowarmup.rules.base import Run
-from autowarmup.rules.paced import HALF, LARGEST, SLOW, Paced, look_at
+from autowarmup.rules.paced import HALF, LARGEST, PER_OCTAVE, SLOW, Paced, look_at
 from autowarmup.rules.status import Status
-
-LAST_LOOK = 2**30
-"""Looks later than this update do not fit an int32."""
 
 
 class PaceCarry(NamedTuple):
@@ -36,7 +33,8 @@ class PaceCarry(NamedTuple):
 def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
     """Return the paced ramp."""
     length, until = rule.length_in(run), rule.until(run)
-    table = [look_at(index) for index in range(8 * 26) if look_at(index) <= LAST_LOOK]
+    # Up to 2^30: later looks do not fit an int32.
+    table = [look_at(index) for index in range(PER_OCTAVE * 25 + 1)]
     due = jnp.asarray(table, jnp.int32)
     largest = min(LARGEST, float(jnp.finfo(dtype).max) ** 0.5)
 

@@ -16,7 +16,7 @@ from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.rules import build, facts_of
 from autowarmup.lab.bench.setups import Setup, key
-from autowarmup.rules import Rule, Run, Status, begin, step
+from autowarmup.rules import Rule, Run, Status, begin, rule_of, step
 
 Json = dict[str, Any]
 
@@ -113,13 +113,13 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
             "harm": None,
             "steps": curve.steps,
             **walked(
-                _plain(rule), Run(curve.steps, family=curve.family, kappa=1.0), curve.losses()
+                rule_of(rule), Run(curve.steps, family=curve.family, kappa=1.0), curve.losses()
             ),
         }
         for curve in CURVES
     ]
     healthy = [row for row in rows if row["healthy"]]
-    harmful = [row for row in rows if not row["healthy"] and (row["harm"] or 0.0) >= HARMFUL]
+    harmful = [row for row in rows if is_harmful(row)]
     caught = [row for row in harmful if row["lowered_at"]]
     return {
         "healthy": len(healthy),
@@ -135,8 +135,9 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
     }
 
 
-def _plain(rule: str) -> Rule[Any]:
-    return build(RunPlan(Setup("adamw", 1.0, model="none"), 0, rule))
+def is_harmful(row: Json) -> bool:
+    """Return whether the rate of a log did harm beyond noise."""
+    return not row["healthy"] and (row["harm"] or 0.0) >= HARMFUL
 
 
 def _row(rule: str, record: Record, best: float | None) -> Json:

@@ -14,33 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from autowarmup.rules import Paced, Run
+from autowarmup.rules.families import family_named
 
 Json = dict[str, Any]
 Sweep = Mapping[str, Any]
 Length = Callable[[Sweep], float]
-
-FAMILIES = {
-    "muon": "spectral",
-    "lion": "sign",
-    "signum": "sign",
-    "soap": "preconditioned",
-    "kron": "preconditioned",
-    "shampoo": "preconditioned",
-    "normalized-sgd": "frobenius",
-    "scion": "spectral",
-}
-"""Class of an optimizer by a part of its name in a sweep or a log."""
-
-
-def family_of(optimizer: str) -> str:
-    """Return the class of an optimizer, "other" for Adam and what is not known.
-
-    Example:
-        >>> [family_of(name) for name in ("d-muon", "lion", "adamw")]
-        ['spectral', 'sign', 'other']
-    """
-    found = (family for part, family in FAMILIES.items() if part in optimizer)
-    return next(found, "other")
 
 
 def loss_at(sweep: Sweep, length: float) -> float | None:
@@ -66,7 +44,7 @@ def loss_at(sweep: Sweep, length: float) -> float | None:
 def paced_length(sweep: Sweep, *, tokens: bool) -> float:
     """Return the length of the default's ramp, told the tokens of an update or not."""
     rule = Paced(tokens_per_update=sweep["tokens_per_step"] if tokens else None)
-    family = family_of(sweep["optimizer"])
+    family = family_named(sweep["optimizer"])
     return rule.length_in(Run(sweep["total_steps"], family=family, parameters=sweep["params"]))
 
 

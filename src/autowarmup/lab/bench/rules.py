@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import NETWORKS, SIZES, Setup
 from autowarmup.lab.train.recipes import RECIPES
-from autowarmup.rules import Linear, Paced, Rule, Run, WarmupState, Watched, begin, rule_of
+from autowarmup.rules import Linear, Paced, Rule, Run, WarmupState, begin, rule_of
+from autowarmup.rules.families import family_named
 
 _NORMS = {
     "muon": "spectral",
@@ -20,9 +21,7 @@ _NORMS = {
     "adamw": "linf",  # not norm-constrained: the norms whose steps theirs resemble most
     "sgd": "frobenius",
 }
-FAMILY = {"muon": "spectral", "lion": "sign", "signum": "sign", "normsgd": "frobenius"}
-"""Class of the optimizer; "other" for those that are not named."""
-_OURS = ("watch", "pace", "law", "log", "best")
+_OURS = ("pace", "law", "log", "best")
 """Options: settings of a rule, whether every loss is kept, and the best rate of the set-up."""
 DIGITS_SHAPES = ((128, 64), (128, 128), (10, 128))
 
@@ -65,8 +64,6 @@ def length_of(name: str, steps: int) -> int | None:
 def build(plan: RunPlan) -> Rule[Any]:
     """Return the rule of a run: with constants of its own where the options name some, and with
     the tokens of an update where it counts them."""
-    if "watch" in plan.options:
-        return Watched(**plan.options["watch"])
     rule = rule_of(plan.rule)
     if "law" in plan.options:
         return replace(rule, **plan.options["law"])
@@ -105,7 +102,7 @@ def started(
 def facts_of(setup: Setup) -> dict[str, Any]:
     """Return what a scheduler would see of the optimizer and the model."""
     return {
-        "family": FAMILY.get(setup.optimizer, "other"),
+        "family": family_named(setup.optimizer),
         "parameters": sum(math.prod(shape) for shape in _shapes(setup)),
         "trained": bool(setup.trained),
     }

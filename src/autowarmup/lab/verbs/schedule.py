@@ -15,7 +15,6 @@ from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
 from autowarmup.rules import (
     DEFAULT_RULE,
     GapLaw,
-    Paced,
     Rule,
     Run,
     Status,
@@ -144,7 +143,7 @@ def law_of(state: WarmupState, lr: float) -> dict[str, float]:
 
 def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, Any]:
     """Return what some rules ask of the optimizer, from a model without storage."""
-    if not rule.needs_kappa and not isinstance(rule, Untuned | Paced):
+    if not (rule.needs_kappa or rule.reads_model or isinstance(rule, Untuned)):
         return {}
     import torch
 
@@ -156,7 +155,7 @@ def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, 
     with torch.device("meta"):
         model = build_model(size, vocabulary=vocabulary, sequence_length=8, seed=0)
     built = [build_optimizer(optimizer, model, lr=1.0, weight_decay=0.0)]
-    if isinstance(rule, Paced):
+    if rule.reads_model:
         return {"family": family_of(built), "parameters": parameters_of(built)}
     return {"kappa": kappa_of(built)} if rule.needs_kappa else {"beta": slowest_beta(built)}
 

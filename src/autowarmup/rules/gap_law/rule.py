@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, spelled
+from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, spelled, store_finite
 from autowarmup.rules.gap_law.law import peak_factor
 from autowarmup.rules.gap_law.peak import choose, parse_end, require_scipy
 from autowarmup.rules.status import Status
@@ -75,8 +75,7 @@ class GapLaw(Rule[LawMemory]):
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # values become plain JSON here
         set_field(self, "end", parse_end(self.end))
-        for name in ("div", "max_fraction", "smoothing"):
-            set_field(self, name, finite(name, getattr(self, name)))
+        store_finite(self, "div", "max_fraction", "smoothing")
         expect(self.div >= 1, "div >= 1 (the peak rate over the first rate)", self.div)
         expect(0 < self.max_fraction <= 1, "0 < max_fraction <= 1", self.max_fraction)
         expect(0 <= self.smoothing < 1, "0 <= smoothing < 1", self.smoothing)
