@@ -36,6 +36,7 @@ LIBRARY = {
         "saved",
         "updates",
     },
+    "recorded": {"history", "rules"},
     "norms": {"optimizer_class"},
     "measure": {"calibrate", "history", "norms", "rates", "rules", "snapshot"},
     "integrations": {"rules", "saved", "scheduler"},
