@@ -51,7 +51,8 @@ LAB = {
     "bench": {"environment", "files", "problems", "report", "train"},
     "curvature": {"environment", "files", "problems", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "verbs": {"bench", "curvature", "report", "theory", "train"},
+    "replay": {"environment", "files", "report"},
+    "verbs": {"bench", "curvature", "replay", "report", "theory", "train"},
     "cli": {"train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""
