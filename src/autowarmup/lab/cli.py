@@ -21,6 +21,7 @@ from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
 from autowarmup.lab.verbs.measure import measure
+from autowarmup.lab.verbs.replay import replay
 from autowarmup.lab.verbs.schedule import schedule
 from autowarmup.lab.verbs.theory import theory
 from autowarmup.lab.verbs.train import train
@@ -30,6 +31,7 @@ VERBS = {
     "measure": measure,
     "bench": bench,
     "schedule": schedule,
+    "replay": replay,
     "theory": theory,
 }
 _MOVED = {

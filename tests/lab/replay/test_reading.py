@@ -184,7 +184,7 @@ def test_traces_of_this_library(tmp_path):
 
 # -- as they are documented ----------------------------------------------------------------------
 
-WANDB = """"Step","cold-wind-3 - train/loss","cold-wind-3 - train/loss__MIN","cold-wind-3 - train/loss__MAX"
+WANDB = """"Step","test-3 - train/loss","test-3 - train/loss__MIN","test-3 - train/loss__MAX"
 "0","4","4","4"
 "2","3.25","3.25","3.25"
 """
@@ -258,8 +258,8 @@ def test_text_by_a_pattern(tmp_path):
         ("any.tsv", "n\tNLL\n0\t4.0\n1\t\n2\t3.25\n", {"loss": "nll", "step": "n"}),
         ("rows.json", '[\n {"step": 0, "loss": 4.0},\n {"step": 2, "loss": 3.25}\n]', {}),
         ("columns.json", '{"step": [0, 2], "loss": [4.0, 3.25]}', {}),
-        ("nested.jsonl", '{"step": 0, "train": {"loss": 4.0}}\n{"step": 2, "train": {"loss": 3.25}}',
-         {}),
+        ("nested.jsonl", '{"step": 0, "train": {"loss": 4.0}}\n'
+         '{"step": 2, "train": {"loss": 3.25}}', {}),
         ("odd.jsonl", '{"_step": 9, "global_step": 0, "loss": 4, "val_loss": 1}\n\n'
          '{"_step": 8, "global_step": 2, "loss": 3.25, "eval": true}\n', {}),
         ("bom.csv", "\ufeffstep,loss\n0,4.0\n2,3.25\n", {}),
@@ -411,7 +411,7 @@ def test_a_log_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, text, wa
 
 def test_files_and_directories_that_hold_no_one_run(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="expected a directory with trainer_state.json"):
+    with pytest.raises(ValueError, match=r"expected a directory with trainer_state\.json"):
         read(tmp_path / "empty")
     (tmp_path / "nothing").write_text("")
     with pytest.raises(ValueError, match="got an empty file"):

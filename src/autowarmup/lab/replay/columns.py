@@ -34,14 +34,14 @@ class Wanted:
     Attributes:
         step: name of the column of steps, or "row" to count rows.
         loss: name of the column of losses.
-        lr: name of the column of rates.
+        rate: name of the column of rates.
         run: name of the run, in files that hold several.
         pattern: regular expression for text, with groups step, loss and lr by name.
     """
 
     step: str = ""
     loss: str = ""
-    lr: str = ""
+    rate: str = ""
     run: str = ""
     pattern: str = ""
 
@@ -59,12 +59,12 @@ def plain(name: str) -> str:
 def may_matter(name: str, wanted: Wanted) -> bool:
     """Return whether a column could be chosen."""
     words = plain(name)
-    asked = [plain(known) for known in (wanted.step, wanted.loss, wanted.lr) if known]
+    asked = [plain(known) for known in (wanted.step, wanted.loss, wanted.rate) if known]
     return words in (*STEPS, *asked) or "loss" in words.split() or _is_rate(words)
 
 
 def chosen(role: str, names: Iterable[str], wanted: Wanted) -> str | None:
-    """Return the column of a role ("step", "loss" or "lr"), `None` where there is none.
+    """Return the column of a role ("step", "loss" or "rate"), `None` where there is none.
 
     Raises:
         ValueError: the one that is asked for is not there, or several could be the loss.
@@ -79,7 +79,7 @@ def chosen(role: str, names: Iterable[str], wanted: Wanted) -> str | None:
         if not found:
             raise ValueError(f"--{role}: expected one of {_listed(names)}, got {asked!r}")
         return found[0]
-    known = {"step": STEPS, "loss": LOSSES, "lr": RATES}[role]
+    known = {"step": STEPS, "loss": LOSSES, "rate": RATES}[role]
     same = ([n for n in names if plain(n) == word] for word in known)
     found = next((each for each in same if each), [])
     if not found and role != "step":

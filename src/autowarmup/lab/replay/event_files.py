@@ -34,7 +34,7 @@ def read_events(files: list[BinaryIO], wanted: Wanted) -> Piece:
                 held = tags[tag] = array("q"), array("d")
             held[0].append(step)
             held[1].append(value)
-    loss, rate = chosen("loss", tags, wanted), chosen("lr", tags, wanted)
+    loss, rate = chosen("loss", tags, wanted), chosen("rate", tags, wanted)
     if loss is None:
         raise no_losses(tags)
     steps, losses = (np.array(side) for side in tags[loss])

@@ -24,7 +24,9 @@ def read_json(file: TextIO, wanted: Wanted) -> Piece:
     first, second = next(filled, ""), next(filled, "")
     row = _parsed(first)
     if isinstance(row, dict) and second:
-        return piece_of(_filled(_lines(row, itertools.chain([second], filled)), wanted), "JSON lines")
+        return piece_of(
+            _filled(_lines(row, itertools.chain([second], filled)), wanted), "JSON lines"
+        )
     text = "".join([first, second, *filled])
     try:
         whole = json.loads(text)

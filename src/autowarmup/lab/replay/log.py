@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autowarmup.lab.replay.columns import ROWS, Columns, Wanted, chosen, no_losses
+from autowarmup.lab.replay.columns import ROWS, Columns, chosen, no_losses
 from autowarmup.lab.report.numbers import count
 
 GAP = 20
@@ -79,7 +79,7 @@ def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
         raise no_losses(columns.names)
     counted = wanted.step == ROWS
     step = None if counted else chosen("step", columns.cells, wanted)
-    rate = chosen("lr", columns.cells, wanted)
+    rate = chosen("rate", columns.cells, wanted)
     rows, losses = (np.array(side) for side in columns.cells[loss])
     rate_rows, rates = (np.array(side) for side in columns.cells[rate]) if rate else (rows[:0],) * 2
     if step is None:
@@ -95,9 +95,7 @@ def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
         rate_steps = numbers[np.searchsorted(at, rate_rows)]
     without = columns.rows - len(rows)
     names = step or "", loss, rate or ""
-    return Piece(
-        kind, steps, losses, rate_steps, rates, without, total, step is None, names
-    )
+    return Piece(kind, steps, losses, rate_steps, rates, without, total, step is None, names)
 
 
 def joined(pieces: Sequence[tuple[str, Piece]]) -> Log:
@@ -170,7 +168,7 @@ def _rates_at(steps: np.ndarray, at: np.ndarray, rates: np.ndarray) -> np.ndarra
 
 
 def _counts_from_one(steps: np.ndarray) -> bool:
-    """Return whether step k is the k-th update, as where losses come after every n-th: n, 2n, ..."""
+    """Return whether step k is the k-th update, as where losses come at n, 2n, 3n, ..."""
     if steps[0] == 1:
         return True
     return len(steps) > 1 and steps[0] > 0 and bool(steps[0] == np.median(np.diff(steps)))

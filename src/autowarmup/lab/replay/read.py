@@ -1,4 +1,4 @@
-"""Any log: what it is is seen from its first bytes, whatever it is called, packed by gzip or not."""
+"""Any log: its first bytes say what it is, whatever it is called, packed by gzip or not."""
 
 from __future__ import annotations
 
