@@ -18,7 +18,7 @@ from autowarmup.rules import DEFAULT_RULE, Rule, Run, Status, WarmupState, begin
 from autowarmup.rules.families import family_named
 
 MOST = 10_000
-"""Points of a trace that losses fill; more of them are thinned evenly."""
+"""About as many points of a trace are filled by losses; more are thinned."""
 
 
 class Walked(NamedTuple):
@@ -80,8 +80,9 @@ def replay(
 
     A point holds the update's index and loss, and the rate, share of the peak rate and phase that
     the rule would have had there; its status is what the rule said after that loss ("LOWERED": the
-    rate of the next update is lower). There is a point for every loss, thinned evenly beyond
-    `most`, and beside them one wherever the phase changes or the rate is lowered, and after it.
+    rate of the next update is lower). There is a point for every loss, thinned beyond `most`, at the
+    beginning less, and beside them one wherever the phase changes or the rate is lowered, and after
+    it.
 
     Args:
         losses: mean loss of each update at the weights before it, in any unit; what is not finite
@@ -121,7 +122,8 @@ def replay(
     if not (most >= 1 and lr > 0 and math.isfinite(lr)):
         raise ValueError(f"expected most >= 1 and a finite lr > 0, got most={most} and lr={lr}")
     run = run_of(total, optimizer, **told)
-    return Trace(_points(walk(rule_of(rule), run, values, at), lr, -(-len(values) // most), at[-1]))
+    walked = walk(rule_of(rule), run, values, at)
+    return Trace(_points(walked, lr, len(values), most, at[-1]))
 
 
 def run_of(total_steps: float | None, optimizer: str = "", **told: Any) -> Run:
@@ -145,14 +147,19 @@ def run_of(total_steps: float | None, optimizer: str = "", **told: Any) -> Run:
     return Run(total_steps, **told)  # type: ignore[arg-type]
 
 
-def _points(walked: Iterable[Walked], lr: float, stride: int, last: int) -> Iterator[Point]:
-    """Yield the points that are kept: every `stride`-th loss, the last, and every event."""
+def _points(
+    walked: Iterable[Walked], lr: float, count: int, most: int, last: int
+) -> Iterator[Point]:
+    """Yield the points that are kept: about `most` of `count` losses, the last, every event."""
     seen, event = 0, False
+    stride, dense = -(-count // most), max(1, most // 40)
     for before, loss, after in walked:
         due = event
         event = after.status is Status.LOWERED or after.phase != before.phase
         if loss is not None:
-            due, seen = due or seen % stride == 0 or before.step == last, seen + 1
+            # The distance of two that are kept doubles with the number seen, up to the stride.
+            apart = min(stride, 1 << max(0, (seen // dense).bit_length() - 1))
+            due, seen = due or seen % apart == 0 or before.step == last, seen + 1
         if due or event:
             yield Point(
                 before.step,

@@ -93,7 +93,7 @@ def test_what_is_thinned_keeps_the_ends_and_every_event():
     steps, whole = trace.column("step"), replay(humped(), Paced(length=50), decay="constant")
     assert steps[0] == 0
     assert steps[-1] == 399
-    assert len(trace) < 25
+    assert len(trace) < 30
     events = [p.step for p in whole if p.status == "LOWERED"]
     assert len(events) >= 1
     assert {*events, *(at + 1 for at in events), 48, 49} <= set(steps)
@@ -155,7 +155,7 @@ def test_a_million_losses_take_seconds_and_little_memory():
     began = time.process_time()
     trace = replay(losses)
     assert time.process_time() - began < 30  # measured: 5
-    assert len(trace) < 10_100
+    assert len(trace) < 12_000
     tracemalloc.start()
     replay(losses[:100_000])
     _, most = tracemalloc.get_traced_memory()

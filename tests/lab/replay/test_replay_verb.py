@@ -210,7 +210,7 @@ def test_a_million_rows_take_seconds_and_little_memory(tmp_path):
     record, traces = judged(read_logs([path], Wanted()), ["paced"])
     assert time.process_time() - began < 40  # measured: 8
     assert record["updates"] == count
-    assert len(traces["paced"]) < 10_100
+    assert len(traces["paced"]) < 12_000
     path.write_text(path.read_text()[: len("step,loss\n") + 13 * 100_000])
     tracemalloc.start()
     read_logs([path])

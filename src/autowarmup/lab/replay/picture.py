@@ -96,7 +96,7 @@ def _losses(axes: Axes, log: Log, grid: np.ndarray) -> None:
     steps, losses = log.steps[finite], log.losses[finite]
     if not len(steps):
         return
-    cuts = np.unique(np.searchsorted(steps, grid))
+    cuts = np.unique(np.searchsorted(steps, grid[:-1]))
     parts = [part for part in np.split(losses, cuts) if len(part)]
     ends = np.cumsum([len(part) for part in parts])
     middle = [

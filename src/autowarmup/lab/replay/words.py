@@ -100,10 +100,11 @@ def _because(lowered: Json) -> str:
 
 
 def share_text(share: float) -> str:
-    """Return a share in per cent, with a decimal where it is small.
+    """Return a share in per cent, with decimals where it is small.
 
     Example:
-        >>> share_text(0.031), share_text(0.5), share_text(0.0)
-        ('3.1 %', '50 %', '0 %')
+        >>> share_text(0.00031), share_text(0.031), share_text(0.5), share_text(0.0)
+        ('0.03 %', '3.1 %', '50 %', '0 %')
     """
-    return percent(share, 1 if 0 < share < 0.1 else 0, signed=False)
+    digits = 0 if share >= 0.1 or share <= 0 else 1 if share >= 0.001 else 2
+    return percent(share, digits, signed=False)
