@@ -80,9 +80,9 @@ def replay(
 
     A point holds the update's index and loss, and the rate, share of the peak rate and phase that
     the rule would have had there; its status is what the rule said after that loss ("LOWERED": the
-    rate of the next update is lower). There is a point for every loss, thinned beyond `most`, at the
-    beginning less, and beside them one wherever the phase changes or the rate is lowered, and after
-    it.
+    rate of the next update is lower). There is a point for every loss, thinned beyond `most`, less
+    at the beginning, and beside them one wherever the phase changes or the rate is lowered, and
+    after it.
 
     Args:
         losses: mean loss of each update at the weights before it, in any unit; what is not finite

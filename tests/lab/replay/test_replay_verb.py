@@ -18,7 +18,7 @@ from autowarmup.lab.replay.judged import judged, why
 from autowarmup.lab.replay.log import Log
 from autowarmup.lab.replay.read import read_logs
 from autowarmup.lab.replay.words import headline, sentences
-from autowarmup.lab.verbs.rule_list import rule_list
+from autowarmup.lab.rule_list import rule_list
 
 
 def falling(count: int = 1000) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from autowarmup.lab.verbs.rule_list import rule_list
+from autowarmup.lab.rule_list import rule_list
 from autowarmup.lab.verbs.train import filled_by
 from autowarmup.lab.verbs.typed import command
 
