@@ -32,7 +32,7 @@ class OwnTraining:
         """Return the record of one run."""
         (plan,) = plans
         began = time.monotonic()
-        given = self.train(plan.rule, plan.seed)
+        given: Any = self.train(plan.rule, plan.seed)
         try:
             loss = float(given.item() if hasattr(given, "item") else given)
         except (TypeError, ValueError, RuntimeError):

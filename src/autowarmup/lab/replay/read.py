@@ -6,9 +6,9 @@ import contextlib
 import gzip
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from autowarmup.lab.replay.columns import Wanted
 from autowarmup.lab.replay.event_files import read_events
@@ -109,9 +109,8 @@ def _events(paths: Sequence[Path], wanted: Wanted) -> Piece:
 
 
 @contextlib.contextmanager
-def _unpacked(path: Path):
+def _unpacked(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file to read its bytes, through gzip where its first bytes say so."""
     with path.open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
-        file = gzip.GzipFile(fileobj=raw) if packed else raw
-        yield io.BufferedReader(cast(io.RawIOBase, file)) if packed else file
+        yield io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=raw))) if packed else raw
