@@ -65,7 +65,8 @@ def test_the_state_of_a_trainer(tmp_path):
     assert log.total == 8
     assert log.rates is not None
     assert log.rates.tolist() == pytest.approx([0.4375, 0.3125, 0.1875, 0.0625])
-    assert log.sources == ((tmp_path.name, "the Trainer's state"),)
+    columns = ("step", "loss", "learning_rate")
+    assert log.sources == ((tmp_path.name, "the Trainer's state", columns),)
     assert any("no training loss" in note for note in log.notes)
     assert any("every 2 updates" in note for note in log.notes)
 
@@ -225,6 +226,11 @@ TEXTS = {
         "Epoch [1/2], Step [1/2], aux_loss: 0.1, Loss: 3.5\n"
     ),
     "a number a line": "4.0\n3.5\n",
+    "two numbers a line": "0, 4.0\n1, 3.5\n",
+    "colours": "step \x1b[32m0\x1b[0m loss: \x1b[1m4.0\x1b[0m\nstep 1 loss: \x1b[1m3.5\x1b[0m\n",
+    "only evaluations": (
+        "step 0: train loss 4.0, val loss 4.2\nstep 1: train loss 3.5, val loss 4.1\n"
+    ),
     "dates": (
         "[2026-01-01 10:00:00] INFO global_step=0, loss=4.0\n"
         "[2026-01-01 10:00:01] INFO global_step=1, loss=3.5\n"
@@ -236,7 +242,7 @@ TEXTS = {
 def test_text_as_people_print_it(tmp_path, kind):
     log = read(tmp_path / "log.txt", TEXTS[kind])
     assert rows(log) == [(0, 4.0), (1, 3.5)]
-    assert log.sources == (("log.txt", "text"),)
+    assert log.sources[0][:2] == ("log.txt", "text")
     told = ("modded-nanogpt", "llm.c", "megatron", "tqdm", "several losses")
     assert log.total == (2 if kind in told else None)
     if "learning" in TEXTS[kind] or "lr" in TEXTS[kind]:
@@ -298,7 +304,7 @@ def test_several_files_are_one_run_and_what_was_repeated_is_replaced(tmp_path):
     assert rows(log) == EVERY[:4]
     assert log.rates is not None
     assert log.rates.tolist() == [1, 1, 2, 2]
-    assert log.sources == (("a.csv", "CSV"), ("b.jsonl", "JSON lines"))
+    assert [source[:2] for source in log.sources] == [("a.csv", "CSV"), ("b.jsonl", "JSON lines")]
     assert len(log.notes) == 1
     assert "go back to 2" in log.notes[0]
     assert "2 losses in all" in log.notes[0]
@@ -310,7 +316,10 @@ def test_files_without_steps_are_counted_on(tmp_path):
         path.write_text("\n".join(map(str, part)))
     log = read_logs(paths)
     assert rows(log) == EVERY
-    assert log.notes[0] == "a.txt has no steps: its losses are counted, one for each update."
+    assert (
+        log.notes[0]
+        == "a.txt has no steps that are read: its losses are counted, one for each update."
+    )
 
 
 def test_steps_that_count_within_an_epoch_can_be_counted(tmp_path):
@@ -330,6 +339,25 @@ def test_gaps_late_beginnings_and_numbers_that_are_none_are_said(tmp_path):
     assert begins == "The log begins at update 100: the rule saw no loss before it."
     assert "between updates 109 and 400" in gap
     assert strange == "1 loss is no number and counts as not seen."
+
+
+def test_steps_that_count_tokens(tmp_path):
+    text = "tokens,loss,lr\n" + "".join(f"{524288 * k},{4 - k},{k}\n" for k in (1, 2, 3))
+    (tmp_path / "log.csv").write_text(text)
+    log = read_logs([tmp_path / "log.csv"], Wanted(step="tokens", per_update=524288))
+    assert rows(log) == [(0, 3), (1, 2), (2, 1)]
+    assert log.rates is not None
+    assert log.rates.tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="--per-update: expected a number above 0, got 0"):
+        Wanted(per_update=0)
+
+
+def test_a_broken_gzip_file_is_refused(tmp_path):
+    whole = gzip.compress(b"step 1 loss 3\n" * 1000)
+    for name, content in (("cut", whole[:-20]), ("odd", whole[:30] + b"\xff" * 20 + whole[50:])):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -399,6 +427,12 @@ def test_whatever_is_missing_the_rest_is_read(loss, start, tmp_path_factory):
         ('[["a"]]', {}, "expected a JSON object for each row"),
         ("\x00\x01", {}, "expected a log in text, got binary data"),
         (":W&B\x00", {}, "the CSV that W&B exports"),
+        (
+            "step,loss\n0,3\n1764288000,3\n",
+            {},
+            "at most 20,000,000, got 1,764,288,000 for 2 losses",
+        ),
+        ("step,loss\n1e300,3\n", {}, "expected training losses with a step, got none"),
     ],
 )
 def test_a_log_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, text, wanted, sentence):

@@ -32,7 +32,7 @@ def rising() -> np.ndarray:
 
 
 def log_of(losses: np.ndarray, rates: np.ndarray | None = None) -> Log:
-    return Log(np.arange(len(losses)), losses, rates, None, (), (("a.csv", "CSV"),))
+    return Log(np.arange(len(losses)), losses, rates, None, (), (("a.csv", "CSV", ("", "", "")),))
 
 
 @pytest.fixture
@@ -59,6 +59,9 @@ def test_a_run_that_went_well_is_left_alone(folder, capsys):
     )
     assert "no forecast" in text
     assert "--optimizer" not in text
+    assert said("replay good.txt --optimizer muon --open-end", capsys).startswith(
+        "The rule paced would have ended warm-up at update 299 and never lowered the rate"
+    )
     assert "linear 5 % 49 4.9 % – – –" in text
 
 
@@ -174,7 +177,7 @@ def test_why_has_no_answer_where_nothing_came_before():
         ("replay good.txt --rules ,", "expected different rules"),
         ("replay good.txt --total-steps 10", "at least the 1000 updates"),
         ("replay good.txt --total-steps 2000 --open-end", "or --open-end, got both"),
-        ("replay good.txt --open-end", "'linear 5%' counts shares of the run"),
+        ("replay good.txt --open-end --rules 5%", "'linear 5%' counts shares of the run"),
         ("replay good.txt --lr -1", "a finite lr > 0"),
         ("replay good.txt --parameters 0.5", "parameters to be a whole number"),
         ("replay good.txt --parameters nan", "parameters to be a whole number"),

@@ -6,6 +6,7 @@ Names are compared in small letters with every other sign as a space, so that "t
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,10 @@ class Wanted:
         rate: name of the column of rates.
         run: name of the run, in files that hold several.
         pattern: regular expression for text, with groups step, loss and lr by name.
+        per_update: how far the step counts in an update, > 0.
+
+    Raises:
+        ValueError: `per_update` is out of its range.
     """
 
     step: str = ""
@@ -44,6 +49,11 @@ class Wanted:
     rate: str = ""
     run: str = ""
     pattern: str = ""
+    per_update: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_update < math.inf:
+            raise ValueError(f"--per-update: expected a number above 0, got {self.per_update}")
 
 
 def plain(name: str) -> str:

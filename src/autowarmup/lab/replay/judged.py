@@ -59,7 +59,10 @@ def judged(
     known = math.isfinite(total_steps)
     run = run_of(total_steps, optimizer, **told)
     record = {
-        "sources": [{"name": name, "format": kind} for name, kind in log.sources],
+        "sources": [
+            {"name": name, "format": kind, "columns": list(columns)}
+            for name, kind, columns in log.sources
+        ],
         "losses": len(log.losses),
         "updates": covered,
         "total_steps": int(total_steps) if known else None,

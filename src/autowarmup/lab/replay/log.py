@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from autowarmup.lab.replay.columns import ROWS, Columns, chosen, no_losses
-from autowarmup.lab.report.numbers import count
+from autowarmup.lab.replay.notes import negative_steps, restarts, said_of, spacing
 
-GAP = 20
-"""Times the usual distance of two losses from which a gap is spoken of."""
+MOST_UPDATES = 20_000_000
+"""Beyond which steps are taken for tokens, samples or seconds; a rule walks a million a second."""
+_LARGEST = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Log:
         rates: the rate of each of these updates, nan where it is not known; `None`: of none.
         total: updates of the whole run, if the log says so.
         notes: what was odd, a sentence each.
-        sources: (name of the file, its format in words).
+        sources: (name of the file, its format in words, columns of step, loss and rate).
     """
 
     steps: np.ndarray
@@ -59,12 +60,7 @@ class Log:
     rates: np.ndarray | None
     total: int | None
     notes: tuple[str, ...]
-    sources: tuple[tuple[str, str], ...]
-
-    @property
-    def every(self) -> int:
-        """Updates from one loss to the next, usually."""
-        return int(np.median(np.diff(self.steps))) if len(self.steps) > 1 else 1
+    sources: tuple[tuple[str, str, tuple[str, str, str]], ...]
 
 
 def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
@@ -86,7 +82,8 @@ def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
         steps, rate_steps = np.arange(len(rows)), np.searchsorted(rows, rate_rows)
     else:
         at, numbers = (np.array(side) for side in columns.cells[step])
-        at, numbers = at[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
+        whole = np.abs(numbers) < _LARGEST  # and no nan
+        at, numbers = at[whole], numbers[whole]
         known, known_rates = np.isin(rows, at), np.isin(rate_rows, at)
         rows, losses = rows[known], losses[known]
         rate_rows, rates = rate_rows[known_rates], rates[known_rates]
@@ -98,48 +95,62 @@ def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
     return Piece(kind, steps, losses, rate_steps, rates, without, total, step is None, names)
 
 
-def joined(pieces: Sequence[tuple[str, Piece]]) -> Log:
+def joined(pieces: Sequence[tuple[str, Piece]], per_update: float = 1.0) -> Log:
     """Return the run that files hold one after the other; where steps repeat the later ones count.
 
     A file that counts rows goes on where the one before it ended.
 
     Args:
         pieces: (name of the file, what it holds), in the order of the run.
+        per_update: how far the step counts in an update, above 0: 1, or the tokens of a batch.
 
     Raises:
-        ValueError: there is no loss in them.
+        ValueError: there is no loss in them, or the steps cannot be updates.
     """
     notes: list[str] = []
     steps, losses, rate_steps, rates, start = [], [], [], [], 0
     for name, piece in pieces:
         shift = start if piece.counted else 0
-        steps.append(piece.steps + shift)
+        steps.append(_updates(piece.steps, piece, per_update) + shift)
         losses.append(piece.losses)
-        rate_steps.append(piece.rate_steps + shift)
+        rate_steps.append(_updates(piece.rate_steps, piece, per_update) + shift)
         rates.append(piece.rates)
         start = int(steps[-1].max(initial=-1)) + 1
-        notes += _said_of(name, piece)
+        notes += said_of(
+            name, without=piece.without, counted=not piece.columns[0] and piece.counted
+        )
     at, values = np.concatenate(steps), np.concatenate(losses)
     if not len(at):
-        raise ValueError(
-            f"expected training losses in {', '.join(name for name, _ in pieces)}, got none"
-        )
+        raise ValueError("expected training losses with a step, got none")
     negative = at < 0
     if negative.any():
-        notes.append(f"{_losses(int(negative.sum()))} before step 0: left out.")
+        notes.append(negative_steps(int(negative.sum())))
         at, values = at[~negative], values[~negative]
     kept = latest(at)
-    notes += _restarts(at, kept)
+    notes += restarts(at, kept)
     at, values = at[kept], values[kept]
     if _counts_from_one(at):
         at, first = at - 1, 1
     else:
         first = 0
+    if at[-1] >= MOST_UPDATES:
+        raise ValueError(
+            f"expected steps that count updates, at most {MOST_UPDATES:,}, got {at[-1]:,} for "
+            f"{len(at):,} losses: say --per-update N where they count tokens or samples, N of "
+            "them in an update, or --step row"
+        )
     found = _rates_at(at + first, np.concatenate(rate_steps), np.concatenate(rates))
-    notes += _spacing(at, values)
+    notes += spacing(at, values)
     totals = [piece.total for _, piece in pieces if piece.total]
-    sources = tuple((name, piece.kind) for name, piece in pieces)
+    sources = tuple((name, piece.kind, piece.columns) for name, piece in pieces)
     return Log(at, values, found, totals[-1] if totals else None, tuple(notes), sources)
+
+
+def _updates(steps: np.ndarray, piece: Piece, per_update: float) -> np.ndarray:
+    """Return steps in updates."""
+    if piece.counted or per_update == 1.0:
+        return steps
+    return np.floor(steps / per_update + 1e-9).astype(np.int64)
 
 
 def latest(steps: np.ndarray) -> np.ndarray:
@@ -172,61 +183,3 @@ def _counts_from_one(steps: np.ndarray) -> bool:
     if steps[0] == 1:
         return True
     return len(steps) > 1 and steps[0] > 0 and bool(steps[0] == np.median(np.diff(steps)))
-
-
-def _said_of(name: str, piece: Piece) -> list[str]:
-    said = []
-    if piece.counted and not piece.columns[0] and len(piece.steps):
-        said.append(f"{name} has no steps: its losses are counted, one for each update.")
-    if piece.without:
-        rows = count(piece.without, "row")
-        verb = "holds" if piece.without == 1 else "hold"
-        said.append(f"{rows} of {name} {verb} no training loss (evaluations and their like).")
-    return said
-
-
-def _losses(number: int) -> str:
-    return f"{number:,} loss{'es' * (number != 1)}"
-
-
-def _restarts(steps: np.ndarray, kept: np.ndarray) -> list[str]:
-    """Say where steps go back, and what that replaces."""
-    dropped = len(steps) - len(kept)
-    if not dropped:
-        return []
-    back = np.flatnonzero(np.diff(steps) < 0)
-    losses = _losses(dropped)
-    if not len(back):
-        return [f"{losses} came again at the same step: the last of each counts."]
-    to = ", ".join(f"{step:,}" for step in steps[back[:3] + 1])
-    more = f" and {len(back) - 3:,} more" if len(back) > 3 else ""
-    text = f"The steps go back to {to}{more}: what was logged from there on before is replaced, "
-    text += f"{losses} in all."
-    if len(back) > 1 and (steps[back + 1] == steps[0]).all():
-        text += " If the steps count within an epoch, --step row counts losses instead."
-    return [text]
-
-
-def _spacing(steps: np.ndarray, losses: np.ndarray) -> list[str]:
-    """Say how often losses come, what is missing, and which are no numbers."""
-    said, apart = [], np.diff(steps)
-    every = int(np.median(apart)) if len(apart) else 1
-    if every > 1:
-        said.append(
-            f"There is a loss every {every:,} updates. A rule sees none at the others, so it "
-            "notices later than it would in training, and less surely."
-        )
-    if steps[0] >= max(GAP, 2 * every):
-        said.append(f"The log begins at update {steps[0]:,}: the rule saw no loss before it.")
-    wide = np.flatnonzero(apart > GAP * every)
-    if len(wide):
-        widest = wide[np.argmax(apart[wide])]
-        number = "One gap" if len(wide) == 1 else f"{len(wide):,} gaps"
-        said.append(
-            f"{number} in the log, the widest between updates {steps[widest]:,} and "
-            f"{steps[widest + 1]:,}: the rule saw no loss there."
-        )
-    if strange := int((~np.isfinite(losses)).sum()):
-        verb = "loss is no number and counts" if strange == 1 else "losses are no numbers and count"
-        said.append(f"{strange:,} {verb} as not seen.")
-    return said

@@ -58,7 +58,10 @@ def write_page(
 def _facts(record: Json, command: str) -> list[tuple[str, str, bool]]:
     facts = [("Command", command, True)] if command else []
     for source in record["sources"]:
-        facts.append(("Log", f"{source['name']}, read as {source['format']}", False))
+        columns = [name for name in source["columns"] if name]
+        from_columns = f" (columns {', '.join(columns)})" if columns else ""
+        words = f"{source['name']}, read as {source['format']}{from_columns}"
+        facts.append(("Log", words, False))
     losses = f"{record['losses']:,}, of {record['updates']:,} updates"
     first, last = short(record["first_loss"], 4), short(record["last_loss"], 4)
     told = {"optimizer": record["optimizer"], **record["told"]}

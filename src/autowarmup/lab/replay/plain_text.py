@@ -2,8 +2,8 @@
 
 Known are lines of nanoGPT (`iter 10: loss 3.2, time ...`), modded-nanogpt (`step:10/1000
 train_loss:3.2`), llm.c (`step 10/1000 | loss 3.2 | lr 1e-4`), Megatron (`iteration 10/ 1000 |
-learning rate: 1e-4 | lm loss: 3.2E+00`), the Trainer's printed dicts, progress bars of tqdm, and a
-file with nothing but a number a line.
+learning rate: 1e-4 | lm loss: 3.2E+00`), the Trainer's printed dicts, progress bars of tqdm, and
+files with nothing but a loss, or a step and a loss, a line.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _STEP = re.compile(
     r"(?<![a-z])(?:global[_ ]?step|step|iter(?:ation)?|update|it)s?"
     rf"{_IS}\[?\s*{_WHOLE}(?:\s*/\s*{_WHOLE})?(?![\d.])",
 )
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_BETWEEN = re.compile(r"\s*[,;\s]\s*")
 _BAR = re.compile(r"\|\s*(\d+)/(\d+)\s*\[")
 _LOSS = re.compile(rf"loss{_IS}{_NUMBER}")
 _BEFORE = re.compile(r"([a-z0-9]+)[ _/.-]$")
@@ -37,11 +39,13 @@ def read_text(file: TextIO, wanted: Wanted) -> Piece:
     Raises:
         ValueError: a pattern that is none, or that names no loss; no line with a loss.
     """
-    columns, totals = Columns(wanted), set()
+    columns, beside, totals = Columns(wanted), Columns(wanted), set()
     if wanted.pattern:
         _by_pattern(file, _compiled(wanted.pattern), columns)
     else:
-        totals = _by_habit(file, columns)
+        totals = _by_habit(file, columns, beside)
+        if not columns.cells:
+            columns = beside
     if not columns.cells:
         raise ValueError(
             "expected lines such as 'step 10 loss 3.2', got none: give --pattern, a regular "
@@ -58,27 +62,39 @@ def says_loss(line: str) -> bool:
         >>> says_loss("iter 3, loss 2.5"), says_loss("iter,loss,lr")
         (True, False)
     """
-    return _LOSS.search(line.lower()) is not None
+    return _LOSS.search(_small(line)) is not None
 
 
-def _by_habit(lines: Iterable[str], columns: Columns) -> set[str]:
-    """Fill the columns from lines as people print them; return the totals of their steps."""
+def _by_habit(lines: Iterable[str], columns: Columns, beside: Columns) -> set[str]:
+    """Fill columns from lines as people print them; return the totals of their steps.
+
+    Args:
+        lines: of the log.
+        columns: for the lines of training.
+        beside: for training losses that stand beside those of an evaluation.
+    """
     totals: set[str] = set()
     for line in lines:
-        text = line.strip().lower()
+        text = _small(line)
         if "loss" not in text:
-            if text and _is_number(text):  # a number a line
-                columns.add({"loss": text})
+            if row := _bare(text):
+                columns.add(row)
             continue
         losses = [(found.start(), found[1]) for found in _LOSS.finditer(text)]
         losses = [(at, value) for at, value in losses if not text[at - 1 : at].isalpha()]
         if not losses:
             continue
         words = [_word_before(text, at) for at, _ in losses]
-        if EVALUATION.intersection(words) or "train_runtime" in text:
-            columns.rows += 1  # which may print a training loss beside its own
-            continue
-        main = next((k for k, word in enumerate(words) if word in _PLAIN or word.isdigit()), 0)
+        training = [k for k, word in enumerate(words) if word not in EVALUATION]
+        target = columns
+        if len(training) < len(words) or "train_runtime" in text:
+            columns.rows += 1
+            if not training:
+                beside.rows += 1
+                continue
+            target = beside
+        plain = (k for k in training if words[k] in _PLAIN or words[k].isdigit())
+        main = next(plain, training[0])
         row, step = {"loss": losses[main][1]}, _STEP.search(text) or _BAR.search(text)
         if step:
             row["step"] = step[1].replace(",", "")
@@ -86,8 +102,14 @@ def _by_habit(lines: Iterable[str], columns: Columns) -> set[str]:
                 totals.add(step[2].replace(",", ""))
         if rate := _RATE.search(text):
             row["lr"] = rate[1]
-        columns.add(row)
+        target.add(row)
     return totals
+
+
+def _small(line: str) -> str:
+    """Return a line in small letters, without the colours of a terminal."""
+    text = line.strip().lower()
+    return _COLOUR.sub("", text) if "\x1b" in text else text
 
 
 def _word_before(text: str, at: int) -> str:
@@ -109,6 +131,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     if "loss" not in compiled.groupindex:
         raise ValueError(f"--pattern: expected a group (?P<loss>...), got {pattern!r}")
     return compiled
+
+
+def _bare(text: str) -> dict[str, str]:
+    """Return the row of a line of nothing but a loss, or a step and a loss."""
+    parts = _BETWEEN.split(text) if text[:1].isdigit() or text[:1] in "+-.ni" else []
+    if len(parts) > 2 or not all(map(_is_number, parts)):
+        return {}
+    return dict(zip(("step", "loss")[2 - len(parts) :], parts, strict=True))
 
 
 def _is_number(text: str) -> bool:

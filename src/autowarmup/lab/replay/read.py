@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -38,9 +39,12 @@ def read_logs(paths: Sequence[Path], wanted: Wanted | None = None) -> Log:
     for path in paths:
         try:
             pieces.append((path.name or str(path), _piece(path, wanted)))
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: {error}") from None
-    return joined(pieces)
+    try:
+        return joined(pieces, wanted.per_update)
+    except ValueError as error:
+        raise ValueError(f"{', '.join(map(str, paths))}: {error}") from None
 
 
 def _piece(path: Path, wanted: Wanted) -> Piece:

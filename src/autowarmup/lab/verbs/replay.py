@@ -15,9 +15,13 @@ from autowarmup.lab.verbs.train import filled_by
 from autowarmup.lab.verbs.typed import command
 
 
+USUAL = "default,linear 5%,watched"
+"""What is shown where no rule is named."""
+
+
 def replay(
     logs: Annotated[tuple[Path, ...], tyro.conf.Positional],
-    rules: str = "default,linear 5%,watched",
+    rules: Annotated[str | None, filled_by("some; the default alone with --open-end")] = None,
     total_steps: Annotated[int | None, filled_by("what the log says, or covers")] = None,
     open_end: bool = False,
     optimizer: str = "",
@@ -32,6 +36,7 @@ def replay(
     rate: str = "",
     run: str = "",
     pattern: str = "",
+    per_update: float = 1.0,
     json: bool = False,
     out: Path | None = None,
 ) -> int:
@@ -58,6 +63,7 @@ def replay(
         rate: column of the learning rate.
         run: name of the run in a project of trackio.
         pattern: for text, a regular expression with groups (?P<step>), (?P<loss>), (?P<lr>).
+        per_update: how far the step counts in an update, where it counts tokens or samples.
         json: print one JSON object for machines.
         out: also write OUT/report.html, OUT/replay.json and OUT/figures.
     """
@@ -66,7 +72,7 @@ def replay(
     from autowarmup.lab.replay.page import print_replay, write_page
     from autowarmup.lab.replay.read import read_logs
 
-    names = rule_list(rules)
+    names = rule_list(rules or ("default" if open_end else USUAL))
     if not logs:
         raise ValueError("logs: expected one file or more, got none")
     if open_end and total_steps is not None:
@@ -77,7 +83,7 @@ def replay(
         told["parameters"] = int(parameters) if whole else parameters
     if kappa is not None:
         told["kappa"] = kappa
-    log = read_logs(logs, Wanted(step, loss, rate, run, pattern))
+    log = read_logs(logs, Wanted(step, loss, rate, run, pattern, per_update))
     total = math.inf if open_end else total_steps
     record, traces = judged(log, names, total_steps=total, lr=lr, optimizer=optimizer, **told)
     if json:
