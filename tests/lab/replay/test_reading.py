@@ -468,3 +468,40 @@ def test_files_and_directories_that_hold_no_one_run(tmp_path):
     (tmp_path / "events.out.tfevents.1").write_bytes(b"\xff" * 64)
     with pytest.raises(ValueError, match="expected TensorBoard's event files"):
         read(tmp_path / "events.out.tfevents.1")
+
+
+@given(
+    name=st.sampled_from(["log.csv", "rows.jsonl", "state.json", "text", "events.out.tfevents.1"]),
+    place=st.floats(0, 1),
+    cut=st.integers(0, 9),
+    put=st.one_of(st.binary(max_size=6), st.sampled_from([b"nan", b"1e999", b"-7", b"\n\n", b'"'])),
+)
+def test_a_damaged_log_is_read_or_refused_in_one_sentence(name, place, cut, put, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged")
+    events = folder / "events"
+    if name.startswith("events"):
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(events) as writer:
+            for k, loss in EVERY:
+                writer.add_scalar("loss", loss, k)
+    whole = {
+        "log.csv": lambda: b"step,loss\n" + b"".join(b"%d,%f\n" % row for row in EVERY),
+        "rows.jsonl": lambda: b"".join(b'{"step": %d, "loss": %f}\n' % row for row in EVERY),
+        "state.json": lambda: json.dumps({"log_history": [{"step": 1, "loss": 2.0}]}).encode(),
+        "text": lambda: TEXTS["llm.c"].encode(),
+        "events.out.tfevents.1": lambda: next(events.iterdir()).read_bytes(),
+    }[name]()
+    at = round(place * len(whole))
+    (folder / name).write_bytes(whole[:at] + put + whole[at + cut :])
+    try:
+        log, said = read(folder / name), ""
+    except ValueError as error:
+        log, said = None, str(error)
+    assert "\n" not in said
+    if log is None:
+        assert said.startswith(str(folder))
+    else:
+        assert (np.diff(log.steps) > 0).all()
+        assert log.steps[0] >= 0
+        assert len(log.losses) == len(log.steps)

@@ -16,6 +16,7 @@ from autowarmup.lab.cli import main
 from autowarmup.lab.replay.columns import Wanted
 from autowarmup.lab.replay.judged import judged, why
 from autowarmup.lab.replay.log import Log
+from autowarmup.lab.replay.page import write_page
 from autowarmup.lab.replay.read import read_logs
 from autowarmup.lab.replay.words import headline, sentences
 from autowarmup.lab.rule_list import rule_list
@@ -144,6 +145,28 @@ def test_short_logs_are_drawn_too(folder, capsys, count):
     )
     text = said("replay short.txt --rules none,paced --out drawn", capsys)
     assert text.startswith("The rule none would have begun at the peak rate, whatever the loss.")
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        np.full(50, np.nan),
+        np.full(400, 3.0),
+        np.zeros(100),
+        -np.arange(500.0) / 100,
+        np.array([1e308, -1e308] * 100),
+        np.array([np.inf, 3.0, 2.0] * 100),
+        np.r_[np.full(300, 3.0), 1e12, np.full(300, 2.9)],
+    ],
+    ids=["nan", "constant", "zero", "negative", "huge", "infinite", "spike"],
+)
+@pytest.mark.parametrize("rate", [None, 0.0, np.nan, 1e-3])
+def test_odd_losses_and_rates_are_replayed_and_drawn(losses, rate, tmp_path):
+    log = log_of(losses, None if rate is None else np.full(len(losses), rate))
+    record, traces = judged(log, ["paced", "linear 5%"])
+    assert record["peak_rate"] == (1e-3 if rate == 1e-3 else None)
+    assert [row["lowered"] for row in record["rules"]] == [[], []]
+    assert "<svg" in write_page(tmp_path, record, log, traces).read_text()
 
 
 def test_a_log_that_ends_early_and_a_run_without_an_end():

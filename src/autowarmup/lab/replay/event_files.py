@@ -56,7 +56,11 @@ def scalars(file: BinaryIO) -> Iterator[tuple[int, str, float]]:
         event = file.read(length + 4)
         if len(event) < length + 4:
             return
-        yield from _scalars_of(event[:-4])
+        try:
+            found = list(_scalars_of(event[:-4]))
+        except (struct.error, TypeError, AttributeError):  # other fields than those of an event
+            raise ValueError("expected TensorBoard's event files, got another record") from None
+        yield from found
 
 
 def _scalars_of(event: bytes) -> Iterator[tuple[int, str, float]]:

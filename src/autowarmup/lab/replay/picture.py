@@ -23,6 +23,8 @@ MOST = 300
 """Points of a curve, and stretches of the loss."""
 EARLY = 0.1
 """A warm-up that ends before this share of the run is shown on a logarithmic axis."""
+LARGEST = 1e100
+"""The largest loss that is drawn as it is: an axis is as wide as a number can be."""
 _OTHERS = (style.HAND_TUNED, "#00805c", "#b0508c", "#8a6d00", style.MUTED)
 
 
@@ -93,7 +95,7 @@ def _curve(trace: Trace, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _losses(axes: Axes, log: Log, grid: np.ndarray) -> None:
     """Draw the median of the losses over stretches, and where four fifths of them lie."""
     finite = np.isfinite(log.losses)
-    steps, losses = log.steps[finite], log.losses[finite]
+    steps, losses = log.steps[finite], log.losses[finite].clip(-LARGEST, LARGEST)
     if not len(steps):
         return
     cuts = np.unique(np.searchsorted(steps, grid[:-1]))

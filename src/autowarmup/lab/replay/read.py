@@ -40,7 +40,7 @@ def read_logs(paths: Sequence[Path], wanted: Wanted | None = None) -> Log:
         try:
             pieces.append((path.name or str(path), _piece(path, wanted)))
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     try:
         return joined(pieces, wanted.per_update)
     except ValueError as error:

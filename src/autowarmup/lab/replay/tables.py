@@ -44,18 +44,22 @@ def read_parquet(path: Path, wanted: Wanted) -> Piece:
         ModuleNotFoundError: pyarrow is not installed.
     """
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "parquet needs pyarrow: expected `pip install pyarrow`, or the log as CSV"
         ) from error
-    file, columns = parquet.ParquetFile(path), Columns(wanted)
-    names = file.schema_arrow.names
-    columns.names = {name: may_matter(name, wanted) for name in names}
-    held = [name for name in names if columns.names[name]]
-    for batch in file.iter_batches(columns=held):
-        for row in batch.to_pylist():
-            columns.add(row)
+    columns = Columns(wanted)
+    try:
+        file = parquet.ParquetFile(path)
+        names = file.schema_arrow.names
+        columns.names = {name: may_matter(name, wanted) for name in names}
+        held = [name for name in names if columns.names[name]]
+        for batch in file.iter_batches(columns=held):
+            for row in batch.to_pylist():
+                columns.add(row)
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"expected a parquet file, got one that is damaged: {error}") from None
     return piece_of(columns, "parquet")
 
 

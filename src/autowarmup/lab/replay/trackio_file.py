@@ -34,5 +34,8 @@ def _run_of(base: sqlite3.Connection, wanted: Wanted) -> Piece:
     columns = Columns(wanted)
     query = "SELECT step, metrics FROM metrics WHERE run_name = ? ORDER BY id"
     for step, row in base.execute(query, (wanted.run or runs[0],)):
-        columns.add({"step": step, **json.loads(row)})
+        values = json.loads(row)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a JSON object for each row, got {row!r:.60}")
+        columns.add({"step": step, **values})
     return piece_of(columns, "trackio")

@@ -14,7 +14,6 @@ from autowarmup.lab.rule_list import rule_list
 from autowarmup.lab.verbs.train import filled_by
 from autowarmup.lab.verbs.typed import command
 
-
 USUAL = "default,linear 5%,watched"
 """What is shown where no rule is named."""
 
