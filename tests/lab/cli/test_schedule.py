@@ -38,6 +38,15 @@ def test_a_decay_that_is_asked_for_late(rule, lr, capsys):
     assert shown["rates"][900] == pytest.approx(lr / 2)
 
 
+def test_the_default_paces_by_the_tokens_of_a_run_of_any_size(capsys):
+    rule = "paced(tokens_per_update=500000)"
+    command = ["schedule", "--rule", rule, "--optimizer", "muon", "--steps", "20000"]
+    shown = values([*command, "--parameters", "1.3e9"], capsys)
+    assert shown["warmup_end_step"] == round(0.3 * 1.3e9 / 500_000) - 1
+    assert main([*command, "--parameters", "0.5"]) == 2
+    assert "parameters to be a whole number, got 0.5" in capsys.readouterr().err
+
+
 def test_the_words_name_the_stretches(capsys):
     assert main(["schedule", "--rule", "linear 10%", "--steps", "100", "--decay", "constant"]) == 0
     assert "Updates: ramp 0 to 8, plateau 9 to 99." in capsys.readouterr().out

@@ -180,6 +180,11 @@ def test_a_log_that_ends_early_and_a_run_without_an_end():
     assert "ended warm-up at update 299 and" in headline(record)
 
 
+def test_what_some_rules_have_to_know_can_be_told(folder, capsys):
+    text = said("replay good.txt --rules untuned,published --beta 0.99 --kappa 100", capsys)
+    assert "The rule untuned would have ended warm-up at update 199" in text
+
+
 def test_what_is_not_known_is_said():
     record, _ = judged(log_of(falling()), ["paced"])
     assert any("say --optimizer" in text for text in sentences(record))

@@ -12,7 +12,7 @@ import tyro
 
 from autowarmup.lab.rule_list import rule_list
 from autowarmup.lab.verbs.train import filled_by
-from autowarmup.lab.verbs.typed import command
+from autowarmup.lab.verbs.typed import command, counted
 
 USUAL = "default,linear 5%,watched"
 """What is shown where no rule is named."""
@@ -29,6 +29,7 @@ def replay(
     lr: Annotated[float | None, filled_by("the largest of the log")] = None,
     decay: str = "cosine",
     lower_bound: float = 0.0,
+    beta: Annotated[float | None, filled_by("0.9")] = None,
     kappa: Annotated[float | None, filled_by("not known")] = None,
     step: str = "",
     loss: str = "",
@@ -56,6 +57,7 @@ def replay(
         lr: peak learning rate.
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
         lower_bound: a number that the loss cannot go below.
+        beta: slowest average of the optimizer, e.g. 0.999 of AdamW, for the rule untuned.
         kappa: what the rules accurate and published weigh by.
         step: column of steps; "row" counts losses.
         loss: column of the training loss.
@@ -78,10 +80,8 @@ def replay(
         raise ValueError(f"expected --total-steps or --open-end, got both ({total_steps:,})")
     told: dict[str, Any] = {"decay": decay, "lower_bound": lower_bound, "trained": trained}
     if parameters is not None:
-        whole = math.isfinite(parameters) and parameters == int(parameters)
-        told["parameters"] = int(parameters) if whole else parameters
-    if kappa is not None:
-        told["kappa"] = kappa
+        told["parameters"] = counted(parameters)
+    told |= {name: x for name, x in (("beta", beta), ("kappa", kappa)) if x is not None}
     log = read_logs(logs, Wanted(step, loss, rate, run, pattern, per_update))
     total = math.inf if open_end else total_steps
     record, traces = judged(log, names, total_steps=total, lr=lr, optimizer=optimizer, **told)

@@ -13,6 +13,7 @@ from rich.console import Console
 from autowarmup.lab.train.recipes import Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
 from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
+from autowarmup.lab.verbs.typed import counted
 from autowarmup.rules import (
     DEFAULT_RULE,
     GapLaw,
@@ -36,6 +37,7 @@ def schedule(
     recipe: str = "tiny-cpu",
     optimizer: str = "muon",
     lr: Annotated[float | None, FROM_RECIPE] = None,
+    parameters: Annotated[float | None, FROM_RECIPE] = None,
     steps: Annotated[int | None, filled_by("the recipe's, or as many as there are losses")] = None,
     decay: str = "cosine",
     decay_after: Annotated[int | None, filled_by("where warm-up ends")] = None,
@@ -54,6 +56,7 @@ def schedule(
         recipe: tiny-cpu, small-cpu, llama-124m or llama-210m.
         optimizer: as in `autowarmup train`; some rules ask for its norm or its averages.
         lr: peak learning rate.
+        parameters: how many are trained, e.g. 1.3e9, for "paced(tokens_per_update=...)".
         steps: updates in the run.
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
         decay_after: updates before the decay, as in a run whose end is not known until then.
@@ -73,6 +76,8 @@ def schedule(
     if steps is None:
         steps = size.steps if read is None else len(read)
     facts = optimizer_facts(chosen, size, optimizer)
+    if parameters is not None:
+        facts["parameters"] = counted(parameters)
     run = Run(steps, decay=decay, lower_bound=lower_bound, **facts)
     walked = read or typical_losses(steps, loss0, lower_bound)
     states = walk(chosen, run, walked, decay_after)
