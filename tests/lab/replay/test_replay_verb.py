@@ -180,6 +180,12 @@ def test_a_log_that_ends_early_and_a_run_without_an_end():
     assert "ended warm-up at update 299 and" in headline(record)
 
 
+def test_a_rule_that_never_lowers_is_not_praised_for_it(folder, capsys):
+    text = said("replay bad.csv --rules flat,none", capsys)
+    assert text.startswith("The rule flat would have ended warm-up at update")
+    assert "of the run), going by the loss. The losses" in text
+
+
 def test_what_some_rules_have_to_know_can_be_told(folder, capsys):
     text = said("replay good.txt --rules untuned,published --beta 0.99 --kappa 100", capsys)
     assert "The rule untuned would have ended warm-up at update 199" in text

@@ -12,7 +12,7 @@ import numpy as np
 from autowarmup.history import Trace, strict_json
 from autowarmup.lab.replay.log import Log
 from autowarmup.recorded import replay, run_of
-from autowarmup.rules import rule_of
+from autowarmup.rules import Paced, Watched, rule_of
 from autowarmup.rules.state import told as told_of
 
 Json = dict[str, Any]
@@ -99,6 +99,7 @@ def _row(name: str, trace: Trace, log: Log) -> Json:
         "rule": name,
         "about": rule.about,
         "reads_loss": rule.reads_loss,
+        "lowers": isinstance(rule, Paced | Watched),
         "warmup_end_step": end,
         "highest_share": max(shares),
         "last_share": shares[-1],

@@ -22,6 +22,8 @@ def headline(record: Json) -> str:
     text = f"The rule {name} {_ramp(record, row)}"
     if not row["reads_loss"]:
         return f"{text}, whatever the loss."
+    if not row["lowers"]:
+        return f"{text}, going by the loss."
     if not lowered:
         return f"{text} and never lowered the rate: the loss gave no reason to."
     first = lowered[0]
