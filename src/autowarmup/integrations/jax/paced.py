@@ -32,7 +32,7 @@ class PaceCarry(NamedTuple):
 
 def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
     """Return the paced ramp."""
-    length, until = rule.length_in(run), rule.until(run)
+    length, until, power = rule.length_in(run), rule.until(run), rule.power_in(run)
     # Up to 2^30: later looks do not fit an int32.
     table = [look_at(index) for index in range(PER_OCTAVE * 25 + 1)]
     due = jnp.asarray(table, jnp.int32)
@@ -45,7 +45,7 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
             jnp.full((HALF, 3), nan, dtype), jnp.full((HALF, 2), nan, dtype),
             jnp.full(2, nan, dtype), none, none, none, zero, zero, jnp.asarray(nan, dtype),
         )  # fmt: skip
-        return carry, 1.0 / length, length <= 1
+        return carry, (1.0 / length) ** power, length <= 1
 
     def advance(carry: PaceCarry, update: TracedUpdate) -> TracedMove:
         after = update.step + 1
@@ -71,11 +71,14 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
         slow = cut_to / (SLOW * after.astype(dtype))
         carry = carry._replace(slope=jnp.where(cut, slow, carry.slope).astype(dtype))
         full = (after + 1).astype(dtype) / length
+        full = full if power == 1.0 else full**power
         risen = jnp.minimum(1.0, jnp.where(carry.lowered > 0, here + carry.slope, full))
         share = jnp.where(cut, cut_to, jnp.where(here < 1.0, risen, here))
-        return TracedMove(
-            carry, share, after >= length - 1, jnp.where(cut, code(Status.LOWERED), -1)
-        )
+        climbs = (carry.lowered > 0) & (here < 1.0) & (after != length - 1)
+        steady = jnp.where(update.event >= 0, update.event, code(Status.CLIMBING))
+        said = jnp.where(climbs, steady, -1)
+        said = jnp.where(cut, code(Status.LOWERED), said)
+        return TracedMove(carry, share, after >= length - 1, said)
 
     return TracedRule(start, advance, needs_bound=False, until=until)
 
