@@ -112,50 +112,64 @@ def replay(
         steps = losses.column("step") if steps is None else steps
         losses = losses.column("loss")
     values, at = _checked(losses, steps)
-    covered = at[-1] + 1
+    run = run_of(at[-1] + 1, total_steps, optimizer, **told)
+    walked = walk(rule_of(rule), run, values, at)
+    return Trace(points(walked, len(values), at[-1], lr=lr, most=most))
+
+
+def run_of(covered: int, total_steps: float | None, optimizer: str = "", **told: Any) -> Run:
+    """Return what a rule is told of a run whose optimizer is known by name.
+
+    Args:
+        covered: updates that its losses cover.
+        total_steps: of the run, `None` for as many, `math.inf` if nobody knew.
+        optimizer: its name, empty where it is not known.
+        **told: fields of `Run`.
+
+    Raises:
+        ValueError: a fact that there is not, or one out of its range.
+
+    Example:
+        >>> run_of(100, None, "Lion").family
+        'sign'
+    """
     total = covered if total_steps is None else total_steps
     if not total >= covered:
         raise ValueError(
             f"total_steps: expected at least the {covered} updates that the losses cover, "
             f"got {total_steps}"
         )
-    if not (most >= 1 and lr > 0 and math.isfinite(lr)):
-        raise ValueError(f"expected most >= 1 and a finite lr > 0, got most={most} and lr={lr}")
-    run = run_of(total, optimizer, **told)
-    walked = walk(rule_of(rule), run, values, at)
-    return Trace(_points(walked, lr, len(values), most, at[-1]))
-
-
-def run_of(total_steps: float | None, optimizer: str = "", **told: Any) -> Run:
-    """Return what a rule is told of a run whose optimizer is known by name.
-
-    Raises:
-        ValueError: a fact that there is not, or one out of its range.
-
-    Example:
-        >>> run_of(100, "Lion").family
-        'sign'
-    """
     known = [field.name for field in fields(Run)][1:]
     unknown = [name for name in told if name not in known]
     if unknown:
         raise ValueError(f"expected facts of a run out of {', '.join(known)}, got {unknown[0]!r}")
     if optimizer:
         told = {"family": family_named(optimizer), **told}
-    if total_steps is not None and float(total_steps).is_integer():
-        total_steps = int(total_steps)
-    return Run(total_steps, **told)  # type: ignore[arg-type]
+    return Run(int(total) if float(total).is_integer() else total, **told)  # type: ignore[arg-type]
 
 
-def _points(
-    walked: Iterable[Walked], lr: float, count: int, most: int, last: int
+def points(
+    walked: Iterable[Walked], count: int, last: int, *, lr: float = 1.0, most: int = MOST
 ) -> Iterator[Point]:
-    """Yield the points that are kept: about `most` of `count` losses, the last, every event."""
+    """Yield the points of a trace: about `most` losses, the last, and every event.
+
+    Args:
+        walked: of `walk`.
+        count: how many losses there are.
+        last: index of the last one's update.
+        lr: peak rate.
+        most: as `replay`.
+
+    Raises:
+        ValueError: `lr` or `most` is out of its range.
+    """
+    if not (most >= 1 and lr > 0 and math.isfinite(lr)):
+        raise ValueError(f"expected most >= 1 and a finite lr > 0, got most={most} and lr={lr}")
     seen, event = 0, False
     stride, dense = -(-count // most), max(1, most // 40)
     for before, loss, after in walked:
         due = event
-        event = after.status is Status.LOWERED or after.phase != before.phase
+        event = after.lowered > before.lowered or after.phase != before.phase
         if loss is not None:
             # The distance of two that are kept doubles with the number seen, up to the stride.
             apart = min(stride, 1 << max(0, (seen // dense).bit_length() - 1))

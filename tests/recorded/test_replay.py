@@ -29,6 +29,8 @@ def humped() -> list[float]:
     return [x + 3.0 * max(0.0, 1.0 - abs(k - 200) / 100) for k, x in enumerate(losses)]
 
 
+@pytest.mark.filterwarnings("ignore:.*lowered the rate:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*has come to:UserWarning")
 @pytest.mark.parametrize("rule", ["paced", "watched", "flat", "h0h1", "autowu", "linear 10%"])
 def test_a_replay_is_what_the_scheduler_does_on_these_losses(rule):
     losses = humped()

@@ -17,7 +17,7 @@ from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.rules import build, facts_of
 from autowarmup.lab.bench.setups import Setup, key
 from autowarmup.recorded import walk
-from autowarmup.rules import Rule, Run, Status, rule_of
+from autowarmup.rules import Rule, Run, rule_of
 
 Json = dict[str, Any]
 
@@ -81,9 +81,10 @@ CURVES = (
 
 def walked(rule: Rule[Any], run: Run, losses: Iterable[float]) -> Json:
     """Return what a rule does over recorded losses: how far it rises, and where it goes back."""
-    states = [after for _, _, after in walk(rule, run, losses)]
+    pairs = [(before, after) for before, _, after in walk(rule, run, losses)]
+    states = [after for _, after in pairs]
     return {
-        "lowered_at": [s.step - 1 for s in states if s.status is Status.LOWERED],
+        "lowered_at": [old.step for old, new in pairs if new.lowered > old.lowered],
         "highest_share": max(state.share for state in states),
         "share_at_the_end": states[-1].share,
         "warmup_end_step": states[-1].end,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from autowarmup.history import Trace, strict_json
 from autowarmup.lab.replay.log import Log
-from autowarmup.recorded import replay, run_of
-from autowarmup.rules import Paced, Watched, rule_of
-from autowarmup.rules.state import told as told_of
+from autowarmup.recorded import Walked, points, run_of, walk
+from autowarmup.rules import Paced, Run, WarmupState, Watched, rule_of
 
 Json = dict[str, Any]
 
@@ -49,15 +48,10 @@ def judged(
     if total_steps is None:
         total_steps = max(covered, log.total or 0)
     peak = lr if lr is not None else _peak(log)
-    traces = {
-        name: replay(
-            log.losses, name, total_steps, steps=log.steps, lr=peak or 1.0, optimizer=optimizer,
-            **told,
-        )
-        for name in rules
-    }  # fmt: skip
-    known = math.isfinite(total_steps)
-    run = run_of(total_steps, optimizer, **told)
+    run, rows, traces = run_of(covered, total_steps, optimizer, **told), [], {}
+    for name in rules:
+        row, traces[name] = _replayed(name, run, log, 1.0 if peak is None else peak)
+        rows.append(row)
     record = {
         "sources": [
             {"name": name, "format": kind, "columns": list(columns)}
@@ -65,7 +59,7 @@ def judged(
         ],
         "losses": len(log.losses),
         "updates": covered,
-        "total_steps": int(total_steps) if known else None,
+        "total_steps": run.total_steps,
         "first_loss": _level(log, 0, min(covered, 10)),
         "last_loss": _level(log, round(0.9 * covered), covered),
         "peak_rate": peak,
@@ -73,39 +67,56 @@ def judged(
         "optimizer": optimizer or None,
         "told": told,
         "notes": list(log.notes),
-        "rules": [_row(name, trace, log) for name, trace in traces.items()],
+        "rules": rows,
     }
-    for row, name in zip(record["rules"], rules, strict=True):
-        row["first_share"] = rule_of(name).start(told_of(rule_of(name), run)).share
     return strict_json(record), traces
 
 
-def _row(name: str, trace: Trace, log: Log) -> Json:
-    """Return what one rule did."""
-    rule, points = rule_of(name), trace.points
-    end = next((point.step for point in points if point.phase != "warmup"), None)
-    lowered = [
-        {
-            "step": point.step,
-            "from": point.factor,
-            "to": after.factor,
-            **(why(log, point.step) or {}),
-        }
-        for point, after in itertools.pairwise(points)
-        if point.status == "LOWERED"
-    ]
-    shares = [point.factor or 0.0 for point in points]
+def _replayed(name: str, run: Run, log: Log, lr: float) -> tuple[Json, Trace]:
+    """Return what one rule did, and its trace."""
+    rule, seen = rule_of(name), _Seen()
+    walked = seen.through(walk(rule, run, log.losses.tolist(), log.steps.tolist()))
+    trace = Trace(points(walked, len(log.losses), int(log.steps[-1]), lr=lr))
+    last = seen.last
+    assert last is not None, "a log has a loss"
     return {
         "rule": name,
         "about": rule.about,
         "reads_loss": rule.reads_loss,
         "lowers": isinstance(rule, Paced | Watched),
-        "warmup_end_step": end,
-        "highest_share": max(shares),
-        "last_share": shares[-1],
-        "lowered": lowered,
-        "lowest_share": min((each["to"] for each in lowered), default=None),
-    }
+        "first_share": trace[0].factor,
+        "warmup_end_step": last.end,
+        "warmup_ended_by": last.ended_by,
+        "highest_share": seen.highest,
+        "last_share": trace[-1].factor,
+        "lowered": [{**each, **(why(log, each["step"]) or {})} for each in seen.lowered],
+        "lowest_share": last.lowest if last.lowered else None,
+    }, trace
+
+
+@dataclass
+class _Seen:
+    """What is noted while a replay passes by.
+
+    Attributes:
+        lowered: where the share of the peak rate, before the decay, was lowered.
+        highest: share that an update had.
+        last: state, at the end of the log.
+    """
+
+    lowered: list[Json] = field(default_factory=list)
+    highest: float = 0.0
+    last: WarmupState | None = None
+
+    def through(self, walked: Iterable[Walked]) -> Iterator[Walked]:
+        """Let a replay through and note it."""
+        for each in walked:
+            before, _, self.last = each
+            self.highest = max(self.highest, before.factor)
+            if self.last.lowered > before.lowered:
+                change = {"step": before.step, "from": before.share, "to": self.last.share}
+                self.lowered.append(change)
+            yield each
 
 
 def why(log: Log, step: int) -> Json | None:

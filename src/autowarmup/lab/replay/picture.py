@@ -12,6 +12,7 @@ from autowarmup.lab.replay.log import Log
 from autowarmup.lab.report import style
 from autowarmup.lab.report.numbers import percent, short
 from autowarmup.lab.report.words import rule_name
+from autowarmup.rules.state import CUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,11 +85,10 @@ def _nearest(steps: np.ndarray, grid: np.ndarray) -> np.ndarray:
 def _curve(trace: Trace, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return steps and rates of a trace, few enough to draw, corners kept."""
     steps, rates = np.array(trace.column("step")), np.array(trace.column("lr"), dtype=float)
-    status, phase = trace.column("status"), trace.column("phase")
-    corners = [k for k in range(1, len(steps)) if phase[k] != phase[k - 1]]
-    corners += [j for k, said in enumerate(status) if said == "LOWERED" for j in (k, k + 1)]
-    kept = {*_nearest(steps, grid).tolist(), *(k for k in corners if k < len(steps))}
-    at = np.array(sorted(kept))
+    phase = np.array(trace.column("phase"))
+    ends = np.flatnonzero(phase[1:] != phase[:-1]) + 1
+    cuts = np.flatnonzero(rates[1:] < CUT * rates[:-1])
+    at = np.unique(np.concatenate([_nearest(steps, grid), ends, cuts, cuts + 1]))
     return steps[at], rates[at]
 
 

@@ -19,7 +19,6 @@ from autowarmup.rules import (
     GapLaw,
     Rule,
     Run,
-    Status,
     Untuned,
     begin,
     rule_of,
@@ -94,7 +93,7 @@ def schedule(
         print(json_format.dumps({**values, "rates": rates}))
     else:
         _print(values, chosen, rates, walked)
-        lowered = sum(state.status is Status.LOWERED for state in states)
+        lowered = states[-1].lowered
         if lowered:
             print(f"\nThe loss stalls on the way: the rate is lowered at {lowered} looks.")
     if figure is not None:
