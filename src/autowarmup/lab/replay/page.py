@@ -94,7 +94,7 @@ def print_replay(record: Json, console: Console | None = None) -> None:
                 rule_name(row["rule"]),
                 "not yet" if end is None else f"{end:,}",
                 share_text(end / total) if total and end is not None else "–",
-                str(len(lowered)) if row["lowers"] else "–",
+                str(len(lowered)) if lowered or row["lowers"] else "–",
                 f"{lowered[0]['step']:,}" if lowered else "–",
                 share_text(row["lowest_share"]) if lowered else "–",
             )

@@ -22,7 +22,7 @@ def headline(record: Json) -> str:
     text = f"The rule {name} {_ramp(record, row)}"
     if not row["reads_loss"]:
         return f"{text}, whatever the loss."
-    if not row["lowers"]:
+    if not (lowered or row["lowers"]):
         return f"{text}, going by the loss."
     if not lowered:
         return f"{text} and never lowered the rate: the loss gave no reason to."
