@@ -98,7 +98,7 @@ def _because(lowered: Json) -> str:
     where = f"{low} (updates {lowered['lowest_from']:,} to {lowered['lowest_to']:,}) to {now}"
     if lowered["level"] > lowered["lowest"]:
         return f", because the loss had risen from {where}"
-    return f", because the loss had hardly fallen: from {where}"
+    return f"; the loss had gone from {where}"
 
 
 def share_text(share: float) -> str:
