@@ -99,6 +99,7 @@ def print_replay(record: Json, console: Console | None = None) -> None:
                 share_text(row["lowest_share"]) if lowered else "–",
             )
         )
-    headings = ("warm-up ends at", "of run", "lowered", "first at", "down to")
+    headings = ("ends at", "of run", "lowered", "at", "to")
     columns = [("rule", False), *((heading, True) for heading in headings)]
-    console.print(table(columns, rows, main=0))
+    caption = "warm-up ends at, and where the rate would first have been lowered, and to what at least"
+    console.print(table(columns, rows, main=0, caption=caption))
