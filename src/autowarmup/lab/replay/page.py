@@ -101,5 +101,5 @@ def print_replay(record: Json, console: Console | None = None) -> None:
         )
     headings = ("ends at", "of run", "lowered", "at", "to")
     columns = [("rule", False), *((heading, True) for heading in headings)]
-    caption = "warm-up ends at, and where the rate would first have been lowered, and to what at least"
+    caption = "ends at: of warm-up; at: where the rate is first lowered; to: at least"
     console.print(table(columns, rows, main=0, caption=caption))
