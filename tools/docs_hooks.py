@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import posixpath
 import re
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -33,8 +33,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that live elsewhere, and what pages show of results/."""
     for page, source in ELSEWHERE.items():
         path = ROOT / source
-        text = notebook_page(path) if path.suffix == ".ipynb" else path.read_text()
+        text, drawn = notebook_page(path) if path.suffix == ".ipynb" else (path.read_text(), {})
         files.append(File.generated(config, page, content=text))
+        for name, picture in drawn.items():
+            files.append(File.generated(config, name, content=picture))
     for file in list(files.documentation_pages()):
         for _, link, _ in LINK.findall(file.content_string):
             target = repository_path(file.src_uri, link)
@@ -52,7 +54,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def turned(match: re.Match[str]) -> str:
         target = repository_path(page.file.src_uri, match[2])
         if target is None:
-            return match[0]
+            return match[0].replace("](site:", "](")
         made = {source: name for name, source in ELSEWHERE.items()}
         if target == "README.md":
             target = "index.md"
@@ -72,29 +74,38 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def repository_path(page: str, link: str) -> str | None:
     """Return where in the repository a link leads; `None` for one that is no path."""
-    if "://" in link or link.startswith(("mailto:", "#", "/")):
+    if "://" in link or link.startswith(("mailto:", "site:", "#", "/")):
         return None
     source = ELSEWHERE.get(page, f"docs/{page}")
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
 
 
-def notebook_page(path: Path) -> str:
-    """Return a notebook as Markdown: its text, its code, and what it printed and drew."""
-    parts = []
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Link pages that docstrings name by their path, docs/bench.md."""
+    if not page.file.src_uri.startswith("api/"):
+        return html
+
+    def linked(match: re.Match[str]) -> str:
+        there = files.get_file_from_path(match[1])
+        if there is None:
+            return match[0]
+        return f'<a href="{there.url_relative_to(page.file)}">{match[0]}</a>'
+
+    return re.sub(r"\bdocs/([\w/-]+\.md)", linked, html)
+
+
+def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return a notebook as Markdown, with what it printed and drew, and the drawings by name."""
+    parts: list[str] = []
+    drawn: dict[str, bytes] = {}
     for cell in json.loads(path.read_text())["cells"]:
         source = "".join(cell["source"])
-        if cell["cell_type"] == "markdown":
-            parts.append(source)
-        elif cell["cell_type"] == "code":
-            parts.append(f"```python\n{source}\n```")
-            parts += [text for output in cell["outputs"] if (text := _shown(output))]
-    return "\n\n".join(parts) + "\n"
-
-
-def _shown(output: dict[str, Any]) -> str:
-    data = output.get("data", {})
-    if "image/png" in data:
-        words = output.get("metadata", {}).get("alt", "What the code above draws")
-        return f"![{words}](data:image/png;base64,{''.join(data['image/png']).strip()})"
-    printed = "".join(output.get("text", data.get("text/plain", "")))
-    return f'```text title="prints"\n{printed.rstrip()}\n```' if printed.strip() else ""
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                name = f"{path.stem}-{len(drawn) + 1}.png"
+                drawn[name] = base64.b64decode("".join(output["data"]["image/png"]))
+                parts.append(f"![{cell['metadata']['alt']}](site:{name})")
+            elif words := "".join(output.get("text", "")).rstrip():
+                parts.append(f'```text title="prints"\n{words}\n```')
+    return "\n\n".join(parts) + "\n", drawn

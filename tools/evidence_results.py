@@ -57,7 +57,8 @@ def evidence_table() -> list[str]:
         "|---|---|---|",
         f"| 0.03M to 0.07M parameters | trained, 6 optimizers, {default['n_setups']} set-ups, "
         f"against the best of 7 hand-tuned lengths of each | loss {_both(default)}; best single "
-        f"length ({rule_name(name)}) {_both(length)}; tuned by hand on another seed {_both(tuned)} |",
+        f"length ({rule_name(name)}) {_both(length)}; tuned by hand on another seed "
+        f"{_both(tuned)} |",
         f"| 124M and 130M | length of the ramp read off {sweeps['sweeps']} published sweeps; its "
         f"constants were chosen on them | final loss +{100 * sweeps['mean_regret']:.2f} % "
         f"against the best length of each; one length for all: +{best} to +{last} % |",
