@@ -28,6 +28,9 @@ ELSEWHERE = {
 COPIED = {".png", ".svg", ".json"}
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
+CELL_PERCENT = re.compile(r"(?<=\d) %(?=[^\n]*\|$)", re.MULTILINE)
+"""In a cell of a table, where a number must not part from its sign."""
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that live elsewhere, and what pages show of results/."""
@@ -69,7 +72,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"{match[1]}{config.repo_url.rstrip('/')}/{kind}/main/{target}{match[3]}"
         return f"{match[1]}{posixpath.relpath(target, here or '.')}{match[3]}"
 
-    return LINK.sub(turned, markdown)
+    return CELL_PERCENT.sub("\u00a0%", LINK.sub(turned, markdown))
 
 
 def repository_path(page: str, link: str) -> str | None:

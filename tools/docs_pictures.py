@@ -95,10 +95,10 @@ def curves(theme: str) -> Picture:
     for family, width in (("spectral", 3.4), ("sign", 3.4)):
         picture.line(thinned(shares("paced", Run(total, family=family)), 200), "ours", width)
     picture.words((0, 1), "autowarmup", "ours", by=(0, -36), bold=True)
-    picture.words((0, 1), f"Muon {muon:,}", "ours", by=(0, -14))
-    picture.words((other, 1), f"Lion, AdamW {other:,} updates", "ours", by=(-12, -14))
+    picture.words((0, 1), f"Muon {muon:,},", "ours", by=(0, -14))
+    picture.words((other, 1), f"Lion, AdamW {other:,} updates", "ours", by=(0, -14))
     picture.words((total, 1), "tried by hand", "hand", by=(0, -36), anchor="end", bold=True)
-    picture.words((total, 1), "1 to 40 % of the run", "hand", by=(0, -14), anchor="end")
+    picture.words((total, 1), "1 to 40 %", "hand", by=(0, -14), anchor="end")
     return picture
 
 
@@ -124,7 +124,7 @@ def ramps(theme: str) -> Picture:
     for k, (name, length) in enumerate(reversed(rows)):
         picture.line([(0, k), (4_000, k)], "grid", 1)
         picture.line([(0, k), (length, k + 0.72), (4_000, k + 0.72)], "ours", 2.6)
-        picture.words((length, k), f"{name}: {length:,}", by=(14, -10), size=15)
+        picture.words((length, k), f"{name}: {length:,}", by=(14, -10))
     return picture
 
 
@@ -170,10 +170,10 @@ def looks(theme: str) -> Picture:
             fired = at == lowered
             picture.mark((at, known.levels[-1].mean), "trouble" if fired else "ours", 6)
     picture.line([(0, here.best.mean), (last, here.best.mean)], "ours", 1.6, "5 4")
-    picture.words((0, here.best.mean), "lowest level before", "ours", by=(8, 20), size=14)
+    picture.words((0, here.best.mean), "lowest level before", "ours", by=(8, 20), size=15)
     picture.words((lowered, here.levels[-1].mean), f"risen by {risen:.0f} %", "trouble",
                   by=(-10, -14), anchor="end", bold=True)  # fmt: skip
-    picture.words((160, 3.36), "dots: the level at each look; thin: the loss", "muted", size=14)
+    picture.words((160, 3.36), "dots: the level at each look; thin: the loss", "muted", size=15)
     return picture
 
 
@@ -198,7 +198,7 @@ def brake(theme: str) -> Picture:
     picture.mark((lowered[0], rates[lowered[0]]), "trouble", 6)
     picture.words((lowered[0], rates[lowered[0]]), "halved", "trouble", by=(-10, 6), anchor="end",
                   bold=True)  # fmt: skip
-    picture.words((2_500, 0.93), "the ramp alone, and its decay", "hand", anchor="end", size=14)
+    picture.words((2_500, 0.93), "the ramp alone, and its decay", "hand", anchor="end", size=15)
     return picture
 
 

@@ -62,13 +62,13 @@ class Picture:
         (x0, x1), (y0, y1) = self.x, self.y
         for y, words in ys.items():
             self.line([(x0, y), (x1, y)], "grid", 1)
-            self.words((x0, y), words, "muted", by=(-8, 5), anchor="end", size=14)
+            self.words((x0, y), words, "muted", by=(-8, 5), anchor="end", size=15)
         for x, words in xs.items():
             anchor = "end" if x == x1 else "middle"
-            self.words((x, y0), words, "muted", by=(0, 20), anchor=anchor, size=14)
-        self.words((x1, y0), x_name, "muted", by=(0, 40), anchor="end", size=14)
+            self.words((x, y0), words, "muted", by=(0, 20), anchor=anchor, size=15)
+        self.words((x1, y0), x_name, "muted", by=(0, 40), anchor="end", size=15)
         if y_name:
-            self.words((x0, y1), y_name, "muted", by=(-self.left + 4, -6), size=14)
+            self.words((x0, y1), y_name, "muted", by=(-self.left + 4, -6), size=15)
 
     def line(self, points: Points, colour: str, width: float, dash: str = "") -> None:
         """Draw a line through points."""
@@ -92,7 +92,7 @@ class Picture:
         *,
         by: tuple[float, float] = (0, 0),
         anchor: str = "start",
-        size: int = 15,
+        size: int = 16,
         bold: bool = False,
     ) -> None:
         """Write words so many pixels off a point."""
