@@ -24,21 +24,25 @@ LIBRARY = {
     "calibrate": {"snapshot"},
     "agreement": set(),
     "rates": set(),
+    "wrappers": set(),
     "updates": set(),
+    "notices": {"rules"},
     "saved": {"rules"},
     "scheduler": {
         "agreement",
         "calibrate",
         "history",
+        "notices",
         "optimizer_class",
         "rates",
         "rules",
         "saved",
         "updates",
+        "wrappers",
     },
     "norms": {"optimizer_class"},
-    "measure": {"calibrate", "history", "norms", "rates", "rules", "snapshot"},
-    "integrations": {"rules", "saved", "scheduler"},
+    "measure": {"calibrate", "history", "norms", "rules", "snapshot", "wrappers"},
+    "integrations": {"history", "rules", "saved", "scheduler"},
 }  # fmt: skip
 """Room of the library -> rooms that it may import."""
 LAB = {

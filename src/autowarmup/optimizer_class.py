@@ -153,5 +153,6 @@ def _beta(group: dict[str, Any]) -> float:
     # Our own groups hold betas also where neither AdamW nor Lion's momentum uses them.
     uses_betas = group.get("norm", "adamw") == "adamw" or group.get("momentum_style") == "lion"
     betas = group.get("betas") if uses_betas else None
-    value = betas[-1] if isinstance(betas, tuple | list) else group.get("momentum", 0.0)
-    return float(value or 0.0)
+    values = betas[::-1] if isinstance(betas, tuple | list) else [group.get("momentum")]
+    numbers = [float(value or 0.0) for value in values]
+    return next((beta for beta in numbers if 0.0 <= beta < 1.0), 0.0)  # PNM's last one is 1

@@ -1,72 +1,195 @@
-"""The rates of optimizers: who holds them, what their peaks are, how they are written."""
+"""The rates of optimizers: what their peaks are, which groups there are, how rates are written.
+
+`initial_lr` is torch's word for the peak of a group: every scheduler of torch leaves it there and
+scales `lr`. So it is the peak where it stands, and it is never overwritten.
+"""
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 from torch.optim import Optimizer
 
+SIMPLE, OBVIOUS = 100, 10
+"""Largest numerator and denominator of a ratio that somebody wrote down, and the product of both
+below which nothing else is thought of."""
 
-def as_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
-    """Return the optimizers themselves, without the wrappers that frameworks put around them.
+
+class Written:
+    """What was last written into one optimizer: the peak of every group, and the share of it."""
+
+    __slots__ = ("factor", "peaks")
+
+    def __init__(self, peaks: list[float]) -> None:
+        self.peaks = peaks
+        self.factor = 1.0
+
+
+_LAST: WeakKeyDictionary[Optimizer, Written] = WeakKeyDictionary()
+"""By optimizer, for a second scheduler: rates that the first one wrote are nobody's choice."""
+
+
+class Rates:
+    """Peak rates of all parameter groups, per optimizer, as floats.
+
+    Groups that join an optimizer later are taken in by whatever is asked first.
+
+    Args:
+        optimizers: at least one.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.5)
+        >>> rates = Rates([optimizer])
+        >>> rates.write(0.1)
+        >>> rates.remember()
+        >>> optimizer.param_groups[0]["lr"], Rates([optimizer]).peaks
+        (0.05, [[0.5]])
+    """
+
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        self.optimizers = list(optimizers)
+        unclear: list[str] = []
+        self._known = [Written(_peaks(each, unclear)) for each in self.optimizers]
+        if unclear:
+            warnings.warn(
+                f"{'; '.join(unclear)}. The peak rate is initial_lr, as for every scheduler of "
+                "torch; delete initial_lr from the group if lr is meant",
+                stacklevel=3,
+            )
+
+    @property
+    def peaks(self) -> list[list[float]]:
+        """The peak rates of all groups that there are now.
+
+        Raises:
+            ValueError: a group has vanished.
+        """
+        for optimizer, known in zip(self.optimizers, self._known, strict=True):
+            if len(known.peaks) != len(optimizer.param_groups):
+                _take_in(optimizer, known)
+        return [known.peaks for known in self._known]
+
+    @peaks.setter
+    def peaks(self, peaks: Sequence[Sequence[float]]) -> None:
+        for known, values in zip(self._known, peaks, strict=True):
+            known.peaks = list(values)
+
+    @property
+    def first(self) -> float:
+        """The peak rate of the first group."""
+        return self._known[0].peaks[0]
+
+    def write(self, factor: float) -> None:
+        """Set every rate to its peak times the factor; a group added since brings its own peak.
+
+        A tensor is filled in place and stays the same object: torch.compile and CUDA graphs rely on
+        it. Groups are looked up each time, because `Optimizer.load_state_dict` replaces them.
+        """
+        for optimizer, known in zip(self.optimizers, self._known):  # noqa: B905 - strict costs
+            groups = optimizer.param_groups
+            if len(groups) != len(known.peaks):
+                _take_in(optimizer, known)
+            known.factor = factor
+            for group, peak in zip(groups, known.peaks):  # noqa: B905 - at every step
+                # The type first: isinstance with Tensor is slow.
+                if type(group["lr"]) is float or not isinstance(group["lr"], Tensor):
+                    group["lr"] = peak * factor
+                else:
+                    group["lr"].fill_(peak * factor)
+
+    def remember(self) -> None:
+        """Let a later scheduler of these optimizers know that their rates are scaled."""
+        _LAST.update(zip(self.optimizers, self._known, strict=True))
+
+
+def _peaks(optimizer: Optimizer, unclear: list[str]) -> list[float]:
+    """Return the peak of every group; say where lr and initial_lr are two choices of the user."""
+    peaks: list[float] = []
+    last = _LAST.get(optimizer)
+    for number, group in enumerate(optimizer.param_groups):
+        lr = float(group["lr"])
+        peak = float(group.setdefault("initial_lr", lr))
+        if isinstance(group["lr"], Tensor) and group["initial_lr"] is group["lr"]:
+            group["initial_lr"] = peak  # or it would be scaled along
+        if last is not None and number < len(last.peaks):
+            scaled = _same(lr, last.peaks[number] * last.factor)
+        else:  # what a scheduler of others has left, or a file
+            scaled = lr <= peak
+        if not (_same(lr, peak) or scaled):
+            name = type(optimizer).__name__
+            unclear.append(f"group {number} of {name} has lr={lr:g} and initial_lr={peak:g}")
+        peaks.append(peak)
+    return peaks
+
+
+def _take_in(optimizer: Optimizer, known: Written) -> None:
+    """Take in groups that joined.
 
     Raises:
-        ValueError: something that is no torch optimizer, nothing at all, or a parameter group
-            without a rate.
+        ValueError: one has vanished.
     """
-    given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    optimizers = [_unwrapped(each) for each in given]
-    for each in optimizers:
-        if not isinstance(each, Optimizer):
-            raise ValueError(
-                f"expected a torch optimizer or a list of them, got {type(each).__name__}"
-            )
-        without = [number for number, group in enumerate(each.param_groups) if "lr" not in group]
-        if without or not each.param_groups:
-            got = f"none in group {without[0]}" if without else "no groups"
-            raise ValueError(
-                "expected an 'lr' that can be set in every parameter group, "
-                f"got {got} of {type(each).__name__}, which owns its rates; pass the optimizers "
-                "inside it that have one"
-            )
-    if not optimizers:
-        raise ValueError("expected at least one optimizer, got an empty list")
-    return optimizers
+    groups, peaks = optimizer.param_groups, known.peaks
+    if len(groups) < len(peaks):
+        raise ValueError(
+            f"a parameter group has vanished from {type(optimizer).__name__}: expected the "
+            f"{len(peaks)} that AdaptiveWarmup knows, got {len(groups)}; make a new AdaptiveWarmup "
+            "after changing groups"
+        )
+    for number in range(len(peaks), len(groups)):
+        group = groups[number]
+        if "initial_lr" not in group:
+            group["initial_lr"] = _joined(group["lr"], groups[: len(peaks)], known, number)
+        peaks.append(float(group["initial_lr"]))
 
 
-def _unwrapped(optimizer: Optimizer) -> Optimizer:
-    """Return what a wrapper steps: Accelerate's never calls the hooks of a step itself."""
-    inner = getattr(optimizer, "optimizer", None)
-    return _unwrapped(inner) if isinstance(inner, Optimizer) else optimizer
+def _joined(lr: Any, groups: list[dict[str, Any]], known: Written, number: int) -> float:
+    """Return the peak of a group that joins while rates are scaled.
+
+    Its rate is its peak, unless it was taken from a rate that is scaled already: the same tensor,
+    or a simple part of the rate in force (Lightning's BackboneFinetuning starts at a tenth of it).
+    """
+    for group, peak in zip(groups, known.peaks, strict=False):
+        if isinstance(lr, Tensor) and group["lr"] is lr:
+            return peak
+    value = float(lr)
+    to_peak = min(_terms(value, peak) for peak in known.peaks)
+    to_scaled = min(_terms(value, peak * known.factor) for peak in known.peaks)
+    if known.factor == 1.0 or to_peak <= OBVIOUS or to_scaled >= to_peak:
+        return value
+    peak = value / known.factor
+    warnings.warn(
+        f"group {number} joins with lr={value:g}, taken from a rate that stands at "
+        f"{known.factor:.3g} of its peak: its peak rate is {peak:g}; give initial_lr with the "
+        "group if another is meant",
+        stacklevel=4,
+    )
+    return peak
+
+
+def _same(one: float, other: float) -> bool:
+    """Return whether two rates are equal as float32, the type of tensor rates."""
+    return math.isclose(one, other, rel_tol=1e-6)
+
+
+def _terms(value: float, of: float) -> float:
+    """Return numerator times denominator of the ratio of two rates, infinity if it has no simple
+    one: the smaller, the more likely somebody wrote it down."""
+    if value <= 0.0 or of <= 0.0 or not 1 / SIMPLE <= value / of <= SIMPLE:
+        return math.inf
+    ratio = value / of
+    near = Fraction(ratio).limit_denominator(SIMPLE)
+    exact = math.isclose(float(near), ratio, rel_tol=1e-12)
+    return near.numerator * near.denominator if exact else math.inf
 
 
 def on_accelerator(optimizers: Sequence[Optimizer]) -> bool:
     """Return whether any parameter lies on a device that runs beside the host."""
     kinds = {p.device.type for o in optimizers for g in o.param_groups for p in g["params"]}
     return bool(kinds - {"cpu", "meta"})
-
-
-def peaks_of(optimizers: Sequence[Optimizer]) -> list[list[float]]:
-    """Return the rates of all groups as they are now, per optimizer."""
-    return [[float(group["lr"]) for group in o.param_groups] for o in optimizers]
-
-
-def write(optimizers: Sequence[Optimizer], peaks: Sequence[list[float]], factor: float) -> None:
-    """Set every rate to its peak times the factor; a group added since brings its own peak.
-
-    A tensor is filled in place and stays the same object: torch.compile and CUDA graphs rely on it.
-    Groups are looked up each time, because `Optimizer.load_state_dict` replaces them.
-    """
-    for optimizer, known in zip(optimizers, peaks):  # noqa: B905 - strict costs, every step
-        groups = optimizer.param_groups
-        while len(known) < len(groups):
-            added = groups[len(known)]
-            known.append(float(added["lr"]))
-            added["initial_lr"] = known[-1]
-        for group, peak in zip(groups, known):  # noqa: B905
-            # The type first: isinstance with Tensor is slow.
-            if type(group["lr"]) is float or not isinstance(group["lr"], Tensor):
-                group["lr"] = peak * factor
-            else:
-                group["lr"].fill_(peak * factor)

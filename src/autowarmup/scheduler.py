@@ -18,16 +18,18 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from autowarmup.agreement import Agreement, LossSum
 from autowarmup.calibrate import measure_start
-from autowarmup.history import History, Trace
+from autowarmup.history import History, Point, Trace
+from autowarmup.notices import Notices, ignored
 from autowarmup.optimizer_class import kappa_of, model_facts, slowest_beta
-from autowarmup.rates import as_list, on_accelerator, peaks_of, write
+from autowarmup.rates import Rates, on_accelerator
 from autowarmup.rules.base import Rule, Run
-from autowarmup.rules.life import with_decay, with_end, with_ramp
+from autowarmup.rules.life import advanced_to, with_decay, with_end, with_ramp
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import WarmupState, begin, step
 from autowarmup.rules.status import Status
 from autowarmup.saved import FORMAT, differences, of_today, refuse_renamed
 from autowarmup.updates import Updates
+from autowarmup.wrappers import as_list
 
 
 class AdaptiveWarmup(LRScheduler):
@@ -51,8 +53,9 @@ class AdaptiveWarmup(LRScheduler):
     loss any more.
 
     Args:
-        optimizer: one torch optimizer or a list of them. Their groups' `lr` at this moment are the
-            peak rates.
+        optimizer: one torch optimizer or a list of them; a wrapper (Accelerate, SAM, Lookahead)
+            stands for what it steps. Their groups' `lr` at this moment are the peak rates, or their
+            `initial_lr` where another scheduler has left one, as for every scheduler of torch.
         total_steps: optimizer steps of the whole run; `None` if nobody knows yet: after warm-up the
             rate stays at the peak until `start_decay`. Rules that count shares of the run need it.
         rule: what leads to the peak rate: a name ("paced", "linear 5%", "linear 500 steps",
@@ -60,8 +63,9 @@ class AdaptiveWarmup(LRScheduler):
             (`Paced(length=500)`, `GapLaw(end="accurate", div=50)`, your own).
         decay: "cosine", "linear", "wsd", "sqrt" or "constant".
         final_fraction: share of the peak rate at the end of the decay.
-        lower_bound: a number that the loss cannot go below; the gap is the loss minus it. The
-            default 0 holds for cross-entropy and every other non-negative loss.
+        lower_bound: a number that the loss cannot go below; the gap is the loss minus it. 0, which
+            it is by default, holds for cross-entropy and every other non-negative loss. Only rules
+            that follow the gap read it; the default one does not.
         process_group: the processes whose losses are averaged: `None` for all of them if
             torch.distributed is initialised, a process group or a device mesh of one dimension, or
             `False` if the losses given are the same in every process already.
@@ -71,10 +75,12 @@ class AdaptiveWarmup(LRScheduler):
         lag: updates by which the loss reaches the rate late. 0 waits for it; with 1 it is copied
             beside the training and nothing waits. By default 1 if parameters are on an
             accelerator, else 0. The first `lag` updates count as having no loss.
+        last_epoch: as for torch's schedulers: index of the last update of a run that goes on
+            without a saved state, for rules that go by the number of updates.
 
     Raises:
-        ValueError: an argument out of its range, a parameter group without "lr", or, at the first
-            loss, a `lower_bound` above it.
+        ValueError: an argument of another type or out of its range, a parameter group without
+            "lr", or, at the first loss, a `lower_bound` above it.
 
     Example:
         >>> import torch
@@ -98,10 +104,11 @@ class AdaptiveWarmup(LRScheduler):
         rule: str | Rule[Any] = DEFAULT_RULE,
         decay: str = "cosine",
         final_fraction: float = 0.0,
-        lower_bound: float = 0.0,
+        lower_bound: float | None = None,
         process_group: Any = None,
         reduce: str | Callable[[Sequence[LossSum]], float] = "mean",
         lag: int | None = None,
+        last_epoch: int = -1,
         **renamed: Any,
     ) -> None:
         refuse_renamed(renamed)
@@ -113,19 +120,24 @@ class AdaptiveWarmup(LRScheduler):
             total_steps,
             decay=decay,
             final_fraction=final_fraction,
-            lower_bound=lower_bound,
+            lower_bound=0.0 if lower_bound is None else lower_bound,
             beta=slowest_beta(self.optimizers),
             kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
             **(model_facts(self.optimizers) if chosen.reads_model else {}),
         )
-        self.state: WarmupState = begin(chosen, run)
-        self.peak_lrs: list[list[float]] = peaks_of(self.optimizers)
+        self.state: WarmupState = advanced_to(begin(chosen, run), last_epoch)
+        self._rates = Rates(self.optimizers)
         self.calibration: list[tuple[float, float]] = []
         self.agreement = Agreement(process_group, reduce, lag)
         self._history = History(most=2048)
+        for sentence in ignored(chosen, decay, final_fraction, lower_bound):
+            warnings.warn(sentence, stacklevel=2)
+        self._notices = Notices()
+        self._made: tuple[WarmupState, float | None] | None = None  # before the last update
         self._deferred = False
         self._fed = not chosen.reads_loss  # whether a finite loss has come, or none is waited for
         super().__init__(self.optimizers[0])
+        self._rates.remember()
         self._updates = Updates(self.optimizers, waits=self.agreement.lag == 0)
 
     # -- what training tells -------------------------------------------------------------------
@@ -242,7 +254,6 @@ class AdaptiveWarmup(LRScheduler):
                 stacklevel=2,
             )
             return self.div
-        self._write(self.state.factor)  # a group added since construction is known from here on
         try:
             start = measure_start(
                 self.optimizers,
@@ -387,6 +398,28 @@ class AdaptiveWarmup(LRScheduler):
         return self.state.ended_by
 
     @property
+    def peak_lrs(self) -> list[list[float]]:
+        """Peak rates of all parameter groups, per optimizer."""
+        return self._rates.peaks
+
+    @property
+    def last(self) -> Point | None:
+        """The update that was made last: its rate, factor and phase, and the loss and the smoothed
+        gap that followed; `None` before the first. With a lag the loss is an earlier one."""
+        if self._made is None:
+            return None
+        before, loss = self._made
+        return Point(
+            step=before.step,
+            loss=math.nan if loss is None else loss,
+            gap=None if loss is None else self.state.tracker.gap,
+            lr=self.peak_lrs[0][0] * before.factor,
+            factor=before.factor,
+            phase=before.phase,
+            status=self.state.status.name,
+        )
+
+    @property
     def trace(self) -> Trace:
         """Steps so far (rate, loss, gap), thinned evenly once there are more than 2,048.
 
@@ -410,6 +443,11 @@ class AdaptiveWarmup(LRScheduler):
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the rates in force, one per parameter group of every optimizer, as floats."""
+        return self.get_lr()
+
+    @property
+    def _last_lr(self) -> list[float | Tensor]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As torch's schedulers have it."""
         return self.get_lr()
 
     # -- saving --------------------------------------------------------------------------------
@@ -447,9 +485,10 @@ class AdaptiveWarmup(LRScheduler):
                 "the saved state must fit the optimizers: expected peak rates for "
                 f"{expected} parameter groups, got {got}"
             )
-        fresh, peaks = self.state, self.peak_lrs
+        fresh, peaks = self.state, [list(each) for each in self.peak_lrs]
         self.state = WarmupState.from_dict(state_dict["warmup"], self._rule_of)
-        self.peak_lrs = [list(peaks) for peaks in state_dict["peak_lrs"]]
+        self._rates.peaks = state_dict["peak_lrs"]
+        self._made = None
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
         self.agreement.load_state_dict(state_dict["agreement"])
         self._history.load_state_dict(state_dict["history"])
@@ -468,11 +507,12 @@ class AdaptiveWarmup(LRScheduler):
 
     def _initial_step(self) -> None:
         """Called by LRScheduler.__init__: set the rates of the first update."""
-        self._step_count = 1  # wrappers of schedulers count on it being there
-        for optimizer, peaks in zip(self.optimizers, self.peak_lrs, strict=True):
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["initial_lr"] = peak
         self._write(self.state.factor)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make a copy, with its own optimizers, known to later schedulers of these."""
+        self.__dict__.update(state)
+        self._rates.remember()
 
     def _rule_of(self, name: str) -> Rule[Any]:
         """Return the rule of a saved state: this scheduler's own, or one known by its name."""
@@ -491,12 +531,16 @@ class AdaptiveWarmup(LRScheduler):
                     "with each update; warm-up goes by the number of steps instead",
                     stacklevel=3,
                 )
+        self._made = before, loss
+        if state.status is not before.status or state.phase != before.phase:
+            for sentence in self._notices.after(before, state, loss):
+                warnings.warn(sentence, stacklevel=3)
         if self._history.due(before.step):
             self._history.add(
                 before.step,
                 math.nan if loss is None else loss,
                 state.tracker.gap,
-                self.peak_lrs[0][0] * before.factor,
+                self._rates.first * before.factor,
                 before.factor,
                 before.phase,
                 state.status.name,
@@ -504,5 +548,6 @@ class AdaptiveWarmup(LRScheduler):
         self._write(state.factor)
 
     def _write(self, factor: float) -> None:
-        write(self.optimizers, self.peak_lrs, factor)
+        self._rates.write(factor)
         self.last_epoch = self.state.step
+        self._step_count = self.last_epoch + 1  # wrappers of schedulers count on it

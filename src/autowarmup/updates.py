@@ -16,8 +16,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-UNSEEN = 100
-"""Calls in a row without an update that cannot all be overflows."""
+UNSEEN = 20
+"""Calls in a row without an update that cannot all be overflows: a scale of 2^16 halves to 1 in 16.
+"""
+MOVED = 3
+"""Calls in a row without an update but with other weights after which that is said."""
 
 
 class Updates:
@@ -38,12 +41,26 @@ class Updates:
 
     def __init__(self, optimizers: Sequence[Optimizer], *, waits: bool) -> None:
         self.waits = waits
+        self.optimizers = list(optimizers)
         self._happened = False
         self._overflows: list[Tensor] = []  # one per fused optimizer, if no other one stepped
-        self._unseen = 0
-        self._live = False
-        for each in optimizers:
+        self._unseen = self._moved = 0
+        self._versions: list[int] = []
+        self._live = self._said = False
+        self._early: tuple[Tensor | None, int] | None = None
+        self._hook()
+
+    def _hook(self) -> None:
+        for each in self.optimizers:
             each.register_step_post_hook(self._note)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_early": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Watch the optimizers of a copy: theirs have lost their hooks."""
+        self.__dict__.update(state)
+        self._hook()
 
     @property
     def happened(self) -> bool:
@@ -70,7 +87,9 @@ class Updates:
         if not happened:
             self._count_unseen()
             return False, None
-        self._unseen, self._live = 0, True
+        if self._unseen:
+            self._unseen, self._moved, self._versions = 0, 0, []
+        self._live = True
         if not overflows:
             return True, None
         self._overflows = []
@@ -80,6 +99,8 @@ class Updates:
         """Called after every optimizer step."""
         if not self._live and _all_zero(optimizer):
             return
+        if self._early is not None:
+            self._say_early()
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is None or (self.waits and not found_inf.item()):
             self._happened, self._overflows = True, []
@@ -87,15 +108,58 @@ class Updates:
             self._happened = True
             self._overflows.append(found_inf.detach().reshape(()))
 
-    def _count_unseen(self) -> None:
-        self._unseen += 1
-        if self._unseen == UNSEEN:
+    def _say_early(self) -> None:
+        """Say that the scheduler was called first: its call and this step had the same gradients.
+
+        Mixed precision, which may have skipped a step, had them thrown away and made new ones.
+        """
+        gradient, version = _gradient(self.optimizers)
+        if self._early is not None and gradient is self._early[0] and version == self._early[1]:
             warnings.warn(
-                f"AdaptiveWarmup.step was called {UNSEEN} times without an optimizer step: "
-                "expected optimizer.step() before each; pass updated=True where no hook can see "
-                "it (a replayed CUDA graph)",
+                "AdaptiveWarmup.step came before optimizer.step and set nothing: expected "
+                "optimizer.step(), then step(loss)",
                 stacklevel=4,
             )
+        self._early = None
+
+    def _count_unseen(self) -> None:
+        """Count a call without an update, and say once what it may mean."""
+        self._unseen += 1
+        if self._said:
+            return
+        versions = [_version(each) for each in self.optimizers]
+        self._moved += bool(self._versions) and versions != self._versions
+        self._versions = versions
+        if self._moved >= MOVED or self._unseen >= UNSEEN:
+            calls = "weights change" if self._moved >= MOVED else f"{self._unseen} calls of step"
+            told = (
+                f"{calls} but AdaptiveWarmup sees no optimizer step, and the rate stands still: "
+                "expected optimizer.step() before each step, of the optimizer that it was given; "
+                "pass updated=True where no hook can see it (a replayed CUDA graph, a wrapper that "
+                "steps by itself)"
+            )
+        else:
+            if not self._live and self._unseen == 1:
+                self._early = _gradient(self.optimizers)
+            return
+        self._said = True
+        warnings.warn(told, stacklevel=5)
+
+
+def _version(optimizer: Optimizer) -> int:
+    """Return a number that changes where the first weights of the groups are written to."""
+    firsts = [group["params"][0] for group in optimizer.param_groups if group["params"]]
+    return sum(p._version for p in firsts)
+
+
+def _gradient(optimizers: Sequence[Optimizer]) -> tuple[Tensor | None, int]:
+    """Return the gradient of the smallest parameter and how often it was written to.
+
+    Another backward pass leaves another one, or writes to it.
+    """
+    parameters = [p for o in optimizers for g in o.param_groups for p in g["params"]]
+    gradient = min(parameters, key=Tensor.numel).grad if parameters else None
+    return gradient, 0 if gradient is None else gradient._version
 
 
 def _all_zero(optimizer: Optimizer) -> bool:

@@ -115,7 +115,6 @@ class PlainLoop(Host):
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
         self.optimizers = self.build()
-        self.weights = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
         given = self.optimizers if len(self.optimizers) > 1 else self.optimizers[0]
         self.scheduler = AdaptiveWarmup(given, steps, **{**self.own, **options})
 
@@ -125,9 +124,13 @@ class PlainLoop(Host):
     def tell(self, loss: float | None) -> None:
         self.scheduler.step(loss)
 
-    def update(self, loss: float | None) -> None:
-        for weight in self.weights:
+    def backward(self) -> None:
+        """Leave new gradients, as a backward pass does."""
+        for weight in (p for o in self.optimizers for g in o.param_groups for p in g["params"]):
             weight.grad = torch.zeros_like(weight)
+
+    def update(self, loss: float | None) -> None:
+        self.backward()
         for optimizer in self.optimizers:
             optimizer.step()
         self.tell(loss)

@@ -78,6 +78,7 @@ class HuggingFace(PlainLoop):
             self.trainer.training_step(self.model, batch)
 
     def update(self, loss: float | None) -> None:
+        self.backward()
         self.forward(loss)
         self.trainer.optimizer.step()
         self.trainer.lr_scheduler.step()
@@ -127,6 +128,7 @@ class HuggingFaceLog(HuggingFace):
         self.event("on_step_begin")
 
     def update(self, loss: float | None) -> None:
+        self.backward()
         self.trainer.optimizer.step()
         self.trainer.lr_scheduler.step()
         self.finish(loss)
@@ -142,7 +144,6 @@ class Lightning(PlainLoop):
 
     def __init__(self, steps: int = STEPS, **options: Any) -> None:
         self.optimizers = self.build()
-        self.weights = [p for o in self.optimizers for g in o.param_groups for p in g["params"]]
         self.scheduler = AdaptiveWarmup(self.optimizers[0], steps, **options)
         config = SimpleNamespace(scheduler=self.scheduler)
         self.trainer = SimpleNamespace(
@@ -197,6 +198,7 @@ class Accelerate(PlainLoop):
                     given = torch.tensor(loss + part, dtype=torch.float64)
                     self.scheduler.observe(self.model[0](given)["loss"])
                 if not skipped:
+                    self.backward()
                     self.optimizer.step()
                 if self.prepared or self.accelerator.sync_gradients:
                     self.stepped.step()

@@ -26,6 +26,10 @@ HERE = Path(__file__).parent
 RUNS = json.loads((HERE / "runs.json").read_text())
 
 
+# Losses that rise lower the rate, which is said; here only the rate is looked at.
+pytestmark = pytest.mark.filterwarnings("ignore:update [0-9]+:UserWarning")
+
+
 def recorded(name: str) -> tuple[dict, Trace]:
     return RUNS[name], Trace.read(HERE / f"{name}.jsonl")
 

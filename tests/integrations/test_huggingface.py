@@ -67,7 +67,7 @@ def test_the_mixin_gives_the_golden_trace(tmp_path):
     assert rates_of(trainer) == pytest.approx(trace.column("lr"), rel=1e-11)
     assert trainer.lr_scheduler.warmup_end_step == run["warmup_end_step"]
     last = trainer.state.log_history[-2]
-    assert last["warmup_phase"] == 2.0
+    assert last["warmup_phase"] == 1.0
     assert last["warmup_gap"] == pytest.approx(trace[-1].gap, rel=1e-12)
 
 

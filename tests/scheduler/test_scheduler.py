@@ -79,7 +79,8 @@ def test_step_without_an_optimizer_step_changes_nothing():
     optimizer, scheduler = make()
     scheduler.step(5.0)
     assert scheduler.state.step == 0
-    optimizer.step()
+    with pytest.warns(UserWarning, match=r"came before optimizer\.step and set nothing"):
+        optimizer.step()
     scheduler.step(5.0)
     before = scheduler.state_dict()
     scheduler.step(0.01)

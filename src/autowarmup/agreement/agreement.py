@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections import deque
 from functools import cached_property
@@ -145,6 +146,26 @@ class Agreement:
             return list(numbers)
         rows = self.group.gather_numbers(numbers)
         return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: settings and numbers, nothing that is on its way."""
+        return {
+            "process_group": self._process_group,
+            "reduce": self.reduce,
+            "mean": self._mean,
+            "state": self.state_dict(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._process_group, self.reduce = state["process_group"], state["reduce"]
+        self._mean, self._alone = state["mean"], False
+        self.load_state_dict(state["state"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Agreement:
+        """Return a copy that agrees with the same processes: a group of them cannot be copied."""
+        made = copy.copy(self)
+        memo[id(self)] = made
+        return made
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain numbers; waits for what is on the way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -47,12 +48,14 @@ class LossBuffer:
         """Take in a scalar loss; a tensor loses its graph.
 
         Raises:
-            ValueError: a loss of more than one element, or a weight that is negative or no number.
+            ValueError: a loss that is no number or has more than one element, or a weight that is
+                negative or no number.
         """
-        if isinstance(loss, Tensor):
-            loss = self._scalar(loss, "loss")
+        loss = self._scalar(loss, "loss") if isinstance(loss, Tensor) else number(loss, "loss")
         if isinstance(weight, Tensor):
             weight = self._scalar(weight, "weight")
+        elif type(weight) is not float:
+            weight = number(weight, "weight")
         if not isinstance(weight, Tensor) and not 0.0 <= weight < math.inf:
             raise ValueError(f"expected weight to be a finite number >= 0, got {weight}")
         if isinstance(loss, Tensor) or isinstance(weight, Tensor):
@@ -60,7 +63,7 @@ class LossBuffer:
             return
         before = self.on_host
         # An empty micro-batch has weight 0 and often a loss of 0 / 0.
-        product = float(loss) * weight if weight else 0.0
+        product = loss * weight if weight else 0.0
         self.on_host = LossSum(before.total + product, before.weight + weight, before.batches + 1)
 
     def _scalar(self, value: Tensor, what: str) -> float | Tensor:
@@ -102,6 +105,28 @@ class LossBuffer:
         """Take over saved sums."""
         self.clear()
         self.on_host = LossSum(**state)
+
+
+def number(value: Any, what: str) -> float:
+    """Return a number, or the one element of an array of another library, as a float.
+
+    Raises:
+        ValueError: it is neither.
+
+    Example:
+        >>> import numpy
+        >>> number(numpy.array([2.0]), "loss"), number(3, "loss")
+        (2.0, 3.0)
+    """
+    if isinstance(value, float | int):
+        return float(value)
+    item, shape = getattr(value, "item", None), getattr(value, "shape", ())
+    if callable(item) and math.prod(shape) == 1:
+        value = item()
+    if isinstance(value, Real):
+        return float(value)
+    got = f"one of shape {tuple(shape)}" if shape else f"{type(value).__name__} {value!r:.60}"
+    raise ValueError(f"expected {what} to be a number or a tensor of one element, got {got}")
 
 
 def check_scalar(value: Tensor, what: str) -> Tensor:

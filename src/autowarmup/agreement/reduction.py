@@ -63,7 +63,7 @@ def reduction_of(reduce: str | Reduction) -> Reduction:
     """
     if callable(reduce):
         return reduce
-    if reduce not in REDUCTIONS:
+    if not isinstance(reduce, str) or reduce not in REDUCTIONS:
         raise ValueError(
             f"reduce: expected one of {', '.join(REDUCTIONS)} or a callable that turns a list of "
             f"LossSum into a number, got {reduce!r}"

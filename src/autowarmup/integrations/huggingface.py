@@ -7,6 +7,8 @@ the log, which has to be written at every step.
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from torch import Tensor
@@ -28,9 +30,10 @@ class AdaptiveWarmupMixin(_Base):
     """Put it before a Trainer: `class MyTrainer(AdaptiveWarmupMixin, Trainer)`.
 
     The scheduler is made when training starts, with the number of steps that the Trainer knows and
-    `warmup_options`; `args.learning_rate` is the peak rate, and `args.lr_scheduler_type` and
-    `args.warmup_steps` have no effect. One may also be given: `optimizers=(optimizer, scheduler)`.
-    Micro-batches are averaged here, processes by the scheduler. Phase and gap go to the log.
+    `warmup_options`; `args.learning_rate` is the peak rate. `args.lr_scheduler_type`, its settings
+    and `args.warmup_steps` have no effect, which is said where they are given. A scheduler may also
+    be given: `optimizers=(optimizer, scheduler)`. Micro-batches are averaged here, processes by the
+    scheduler. Phase and gap go to the log.
 
     Attributes:
         warmup_options: keyword arguments of `AdaptiveWarmup`.
@@ -38,6 +41,7 @@ class AdaptiveWarmupMixin(_Base):
 
     warmup_options: ClassVar[dict[str, Any]] = {}
     _update_seen = -1
+    _gone = False
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: Optimizer | None = None
@@ -47,8 +51,20 @@ class AdaptiveWarmupMixin(_Base):
         Raises:
             ValueError: another scheduler was given, or none could be fed.
         """
-        self._update_seen = -1
+        self._update_seen, self._gone = -1, False
         given = self.lr_scheduler
+        if asked := _unused(self.args):
+            warnings.warn(
+                f"AdaptiveWarmup sets the rate, so that {asked} has no effect: expected "
+                "warmup_options, such as {'rule': 'linear 500 steps', 'decay': 'linear'}",
+                stacklevel=2,
+            )
+        if isinstance(given, AdaptiveWarmup) and given.phase == "done":
+            warnings.warn(
+                "the AdaptiveWarmup that was given has finished its run and would keep its last "
+                f"rate: expected a new one, or extend(total_steps), got {given!r}",
+                stacklevel=2,
+            )
         if given is None:
             inner = cast(Optimizer, optimizer or self.optimizer)
             given = AdaptiveWarmup(inner, num_training_steps, **self.warmup_options)
@@ -67,15 +83,26 @@ class AdaptiveWarmupMixin(_Base):
         """Train on one micro-batch and show the scheduler its loss."""
         loss = super().training_step(model, inputs, num_items_in_batch)
         scheduler = self.lr_scheduler
-        assert isinstance(scheduler, AdaptiveWarmup), "create_scheduler has checked it"
+        if not isinstance(scheduler, AdaptiveWarmup):
+            self._say_gone(scheduler)
+            return loss
         if self.state.global_step != self._update_seen:
             # The Trainer counts an update that mixed precision skipped, but does not call the
-            # scheduler: losses still waiting belong to it, and this call drops them.
-            scheduler.step()
+            # scheduler: losses still waiting belong to it.
+            scheduler.skip()
             self._update_seen = self.state.global_step
         # Losses come as shares of the mean of the whole update; the scheduler averages them.
         scheduler.observe(loss * self.current_gradient_accumulation_steps)
         return loss
+
+    def _say_gone(self, got: object) -> None:
+        if not self._gone:
+            self._gone = True
+            warnings.warn(
+                f"AdaptiveWarmup was replaced at update {self.state.global_step}: "
+                f"{type(got).__name__} sets the rate from here on",
+                stacklevel=3,
+            )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add phase, share of the peak rate and gap to the log of a training step."""
@@ -90,6 +117,8 @@ class AdaptiveWarmupCallback(TrainerCallback):
     Needs `logging_steps=1` and `logging_nan_inf_filter=False`; a host read of the loss per step is
     the price. The logged loss is the mean over micro-batches and processes already.
     """
+
+    _gone = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -124,7 +153,9 @@ class AdaptiveWarmupCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count an update that was not logged; there should be none."""
-        kwargs["lr_scheduler"].settle()
+        scheduler = kwargs.get("lr_scheduler")
+        if state.global_step and isinstance(scheduler, AdaptiveWarmup):
+            scheduler.settle()
 
     def on_log(
         self,
@@ -135,5 +166,26 @@ class AdaptiveWarmupCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Step the scheduler with the logged loss; logs of evaluations have none."""
-        if logs is not None and "loss" in logs:
-            kwargs["lr_scheduler"].step(logs["loss"])
+        scheduler = kwargs.get("lr_scheduler")
+        if logs is None or "loss" not in logs:
+            return
+        if isinstance(scheduler, AdaptiveWarmup):
+            scheduler.step(logs["loss"])
+        elif not self._gone:
+            self._gone = True
+            warnings.warn(
+                f"AdaptiveWarmup was replaced at update {state.global_step}: "
+                f"{type(scheduler).__name__} sets the rate from here on",
+                stacklevel=2,
+            )
+
+
+def _unused(args: TrainingArguments) -> str:
+    """Return what the user asked of a scheduler that is not there, empty for nothing."""
+    usual = {field.name: field.default for field in fields(TrainingArguments)}
+    asked = []
+    for name in ("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"):
+        value = getattr(args, name, None)
+        if value and value != usual.get(name):
+            asked.append(f"{name}={getattr(value, 'value', value)!r}")
+    return " and ".join(asked)

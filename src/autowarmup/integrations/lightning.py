@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ class AdaptiveWarmupCallback(Callback):
     known: those calls do nothing, the callback moves the rate. With manual optimization there is
     no need of it: call `scheduler.step(loss)` after the optimizer.
 
+    Where another callback takes the scheduler away in mid-run (StochasticWeightAveraging puts its
+    own in its place), that is said once, and training goes on without it.
+
     Args:
         log: also log rate, phase and gap with `log_dict`, for every logger of the Trainer.
     """
@@ -27,6 +31,7 @@ class AdaptiveWarmupCallback(Callback):
     def __init__(self, log: bool = False) -> None:
         self.log_metrics = log
         self._steps = 0
+        self._gone = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that there is something to feed and a way to.
@@ -48,7 +53,7 @@ class AdaptiveWarmupCallback(Callback):
             )
         for scheduler in schedulers:
             scheduler.defer()
-        self._steps = trainer.global_step
+        self._steps, self._gone = trainer.global_step, False
 
     def on_train_batch_end(
         self,
@@ -61,6 +66,9 @@ class AdaptiveWarmupCallback(Callback):
         """Show the loss of the micro-batch; step where Lightning counted an update."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         schedulers = _schedulers(trainer)
+        if not schedulers:
+            self._say_gone(trainer)
+            return
         if loss is not None:  # Lightning has divided it by the number of micro-batches
             for scheduler in schedulers:
                 scheduler.observe(loss * trainer.accumulate_grad_batches)
@@ -71,6 +79,18 @@ class AdaptiveWarmupCallback(Callback):
             scheduler.settle()
         if self.log_metrics:
             pl_module.log_dict(metrics(schedulers[0]), on_step=True, on_epoch=False)
+
+    def _say_gone(self, trainer: Trainer) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        got = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
+        warnings.warn(
+            f"AdaptiveWarmup is no longer among the schedulers at update {trainer.global_step}: "
+            f"another callback has put {', '.join(got) or 'none'} in its place, which sets the "
+            "rate from here on",
+            stacklevel=2,
+        )
 
 
 def _schedulers(trainer: Trainer) -> list[AdaptiveWarmup]:

@@ -20,7 +20,14 @@ from jax.core import Tracer
 
 from autowarmup.integrations.jax import traced
 from autowarmup.integrations.jax.base import STATUSES
-from autowarmup.integrations.jax.state import Progress, advanced, begin, with_decay, with_ramp
+from autowarmup.integrations.jax.state import (
+    Progress,
+    advanced,
+    begin,
+    separate,
+    with_decay,
+    with_ramp,
+)
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import told
@@ -123,12 +130,21 @@ class AdaptiveWarmupSchedule:
     def init(self) -> WarmupState:
         """Return the state before the first update."""
         zero = jnp.asarray(0, jnp.int32)
-        return WarmupState(
-            begin(self._traced, self.run, self.dtype), jnp.asarray(0.0, self.dtype), zero, zero
-        )
+        progress = begin(self._traced, self.run, self.dtype)
+        return separate(WarmupState(progress, jnp.asarray(0.0, self.dtype), zero, zero))
 
     def __call__(self, state: WarmupState, **extra: Any) -> Array:
-        """Return the rate of the next update, a scalar; changes nothing."""
+        """Return the rate of the next update, a scalar; changes nothing.
+
+        Raises:
+            ValueError: a count of updates, which a schedule without losses is given.
+        """
+        if not isinstance(state, WarmupState):
+            raise ValueError(
+                "AdaptiveWarmupSchedule follows the losses: expected its own state, from "
+                "optax.inject_hyperparams(optax.adamw)(schedule), or scale_by_adaptive_warmup "
+                f"chained after the optimizer, got {type(state).__name__}"
+            )
         return self.lr * state.factor
 
     def update(
@@ -250,7 +266,9 @@ def warmup_states(opt_state: Any) -> list[WarmupState]:
 
 
 def report(opt_state: Any, lr: float = 1.0, *, prefix: str = "warmup/") -> dict[str, float]:
-    """Return phase, factor, rate and gap as floats for a tracker; waits for the device.
+    """Return phase, factor, rate and gap of the last update, for a tracker; waits for the device.
+
+    All are floats. Before the first update they are what it will use.
 
     Args:
         opt_state: the state of an optimizer with a warm-up inside.
@@ -269,7 +287,8 @@ def report(opt_state: Any, lr: float = 1.0, *, prefix: str = "warmup/") -> dict[
     if not found:
         raise ValueError("expected the state of an optimizer with an adaptive warm-up, got another")
     state = jax.device_get(found[0])
-    values = {"phase": state.phase, "factor": state.factor, "lr": lr * state.factor}
+    made = state.progress.made
+    values = {"phase": state.progress.made_phase, "factor": made, "lr": lr * made}
     if not jnp.isnan(state.gap):
         values["gap"] = state.gap
     return {prefix + name: float(value) for name, value in values.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from autowarmup.history import Point
 from autowarmup.rules.state import PHASES
 
 
@@ -20,16 +21,18 @@ class Schedule(Protocol):
     @property
     def factor(self) -> float: ...  # noqa: D102
     @property
-    def gap(self) -> float | None: ...  # noqa: D102
+    def last(self) -> Point | None: ...  # noqa: D102
     @property
-    def state(self) -> Any: ...  # noqa: D102
-    def get_last_lr(self) -> list[Any]: ...  # noqa: D102
+    def peak_lrs(self) -> list[list[float]]: ...  # noqa: D102
 
 
 def metrics(
     schedule: Schedule, *, prefix: str = "warmup/", rates: bool = True, observer: Any = None
 ) -> dict[str, float]:
-    """Return what there is to draw, as floats by name.
+    """Return what there is to draw of the update that was made last, as floats by name.
+
+    Before the first update they are what it will use. The gap is there where the rule read a loss:
+    after warm-up most do not.
 
     Args:
         schedule: an `AdaptiveWarmup`.
@@ -44,12 +47,18 @@ def metrics(
         >>> metrics(AdaptiveWarmup(optimizer, 100, rule="flat"))
         {'warmup/phase': 0.0, 'warmup/factor': 0.01, 'warmup/lr': 0.005}
     """
-    values = {"phase": float(PHASES.index(schedule.phase)), "factor": float(schedule.factor)}
+    last = schedule.last
+    phase = schedule.phase if last is None else last.phase
+    factor = schedule.factor if last is None else last.factor
+    assert phase is not None, "a schedule fills both"
+    assert factor is not None
+    values = {"phase": float(PHASES.index(phase)), "factor": float(factor)}
     if rates:
-        for index, rate in enumerate(schedule.get_last_lr()):
-            values["lr" if index == 0 else f"lr_{index}"] = float(rate)
-    if schedule.gap is not None:
-        values["gap"] = float(schedule.gap)
+        peaks = [peak for of_one in schedule.peak_lrs for peak in of_one]
+        for index, peak in enumerate(peaks):
+            values["lr" if index == 0 else f"lr_{index}"] = peak * factor
+    if last is not None and last.gap is not None:
+        values["gap"] = float(last.gap)
     if observer is not None:
         ratios = [p.trust_ratio for p in observer.trace if p.trust_ratio is not None]
         if ratios:
@@ -97,16 +106,18 @@ class Tracker:
         self._calls = 0
 
     def log(self, step: int | None = None) -> None:
-        """Write the values of the next update; call it once per update, after the scheduler.
+        """Write the values of the update just made; call it once per update, after the scheduler.
 
         Args:
-            step: index on the tracker's axis; the schedule's own count of updates if not given.
+            step: index on the tracker's axis; that of the update, from 0, if not given.
         """
         due = self._calls % self.every == 0
         self._calls += 1
         if due:
             values = metrics(self.schedule, prefix=self.prefix, observer=self.observer)
-            self._write(values, self.schedule.state.step if step is None else step)
+            last = self.schedule.last
+            index = 0 if last is None else last.step
+            self._write(values, index if step is None else step)
 
 
 def _writer(sink: Any) -> Callable[[dict[str, float], int], Any]:

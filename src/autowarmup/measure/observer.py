@@ -22,7 +22,7 @@ from autowarmup.measure.hessian import norm_on_batch
 from autowarmup.measure.passes import Gradients, streamed_gradient, undisturbed
 from autowarmup.measure.step_probe import NextBatch, StepProbe
 from autowarmup.measure.update_hooks import UpdateHooks
-from autowarmup.rates import as_list
+from autowarmup.wrappers import as_list
 
 Fields = dict[str, Any]  # of a `Point`
 

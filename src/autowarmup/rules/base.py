@@ -185,6 +185,10 @@ class Rule(ABC, Generic[Memory]):
         """Return what the rule makes of what it is told: settings of its own come first."""
         return run
 
+    def unused(self) -> tuple[str, ...]:
+        """Return the names of settings that were given and are not read beside the others."""
+        return ()
+
     @property
     def about(self) -> str:
         """One line for tables."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autowarmup.rules.base import expect, whole
-from autowarmup.rules.state import WarmupState
+from autowarmup.rules.state import WarmupState, step
 from autowarmup.rules.status import Status
 
 REWARM_SHARE = 0.05
@@ -90,6 +90,24 @@ def with_ramp(state: WarmupState, steps: int | None = None) -> WarmupState:
     if steps == 1:
         return state._replace(factor=factor, rewarmed=None)
     return state._replace(factor=factor / steps, rewarmed=(state.step, steps))
+
+
+def advanced_to(state: WarmupState, last: int) -> WarmupState:
+    """Return the state after the update of index `last`, -1 for none, had no loss been seen.
+
+    Raises:
+        ValueError: less than -1, or the rule goes by the gap, which nobody knows.
+    """
+    last = whole("last_epoch", last)
+    expect(last >= -1, "last_epoch >= -1", last)
+    if last >= 0 and state.rule.reads_loss and state.rule.needs_bound:
+        raise ValueError(
+            f"the rule {state.rule.name!r} follows the losses so far: expected last_epoch=-1 and "
+            f"load_state_dict to go on with a run, got last_epoch={last}"
+        )
+    for _ in range(last + 1):
+        state = step(state, None)
+    return state
 
 
 def _ramp(state: WarmupState) -> float:

@@ -183,6 +183,11 @@ class Paced(Rule[Pace]):
         expect(0 < self.keep < 1, "0 < keep < 1", self.keep)
         expect(0 <= self.floor <= 1, "0 <= floor <= 1", self.floor)
 
+    def unused(self) -> tuple[str, ...]:
+        """Return the tokens where the length is fixed."""
+        both = self.length is not None and self.tokens_per_update is not None
+        return ("tokens_per_update",) if both else ()
+
     def length_in(self, run: Run) -> int:
         """Return W, the number of updates of the full ramp in a run."""
         return max(1, min(self._wanted(run), self._most(run)))
@@ -217,7 +222,7 @@ class Paced(Rule[Pace]):
 
     def advance(self, memory: Pace, update: Update) -> Move[Pace]:
         """Rise, and look at the loss when it is time."""
-        _, step, share, loss, _, _, _ = update
+        _, step, share, loss, _, _, event = update
         length, until, looks, seen, total, rough, last = memory
         after, status = step + 1, None
         if loss is not None:
@@ -238,6 +243,8 @@ class Paced(Rule[Pace]):
         if status is None and share < 1.0:
             lowered = looks.lowered
             share = min(1.0, share + looks.slope if lowered else (after + 1) / length)
+            if lowered and after != length - 1:  # where warm-up ends, that is said
+                status = event or Status.CLIMBING
         memory = record(Pace, (length, until, looks, seen, total, rough, last))
         ended = "length" if after >= length - 1 else ""
         return record(_MOVE, (memory, share, ended, status))

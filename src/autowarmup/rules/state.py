@@ -25,7 +25,9 @@ PHASES = ("warmup", "decay", "done", "stable")
 
 # What every step needs: looking a member up in its class takes as long as a call.
 _NON_FINITE, _WARMING, _DECAYING = Status.NON_FINITE, Status.WARMING, Status.DECAYING
-_STABLE = Status.STABLE
+_STABLE, _LOWERED = Status.STABLE, Status.LOWERED
+CUT = 0.9
+"""A share below this part of the one before was lowered, whatever the rule says."""
 
 
 class WarmupState(NamedTuple):
@@ -49,6 +51,8 @@ class WarmupState(NamedTuple):
         since: index of the first update of the decay, `None` before it.
         height: share of `share` from which the decay runs, below 1 if the run was extended in it.
         rewarmed: index of the first update of a later ramp and its length, `None` without one.
+        lowered: how often the rule lowered its share, or by a tenth or more at once.
+        lowest: the least share that this led to, 1 if it never did.
     """
 
     rule: Rule[Any]
@@ -68,6 +72,8 @@ class WarmupState(NamedTuple):
     since: int | None = None
     height: float = 1.0
     rewarmed: tuple[int, int] | None = None
+    lowered: int = 0
+    lowest: float = 1.0
 
     @property
     def reads_next(self) -> bool:
@@ -192,8 +198,9 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
         ('done', 3, 'gap')
     """
     (rule, run, taken, factor, phase, status, tracker, memory, share, end, ended_by,
-     non_finite, spikes, below_bound, since, height, rewarmed) = state  # fmt: skip
-    event = gap = None
+     non_finite, spikes, below_bound, since, height, rewarmed, lowered, lowest) = state  # fmt: skip
+    event = gap = said = None
+    used = share
     if loss is not None:
         unseen = tracker.gap is None
         tracker, event = observe(
@@ -223,14 +230,13 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
             memory, record(Update, (run, taken, share, loss, gap, tracker.gap, event))
         )
         factor = share * _decayed(run, after, 0) if rule.decays_throughout else share
-        status = said or event or _WARMING
+        status = said or event or (_LOWERED if share < used else _WARMING)
         if ended:
             phase, end, ended_by = "stable", after, ended
             status = said or Status.ENDED
             if total is not None:
                 phase, since = "decay", after
     else:
-        said = None
         if rule.watches(memory, taken):
             memory, share, _, said = rule.advance(
                 memory, record(Update, (run, taken, share, loss, gap, tracker.gap, event))
@@ -240,11 +246,13 @@ def step(state: WarmupState, loss: float | None) -> WarmupState:
         else:
             factor = share * _decayed(run, after, since, height)
             status = said or event or _DECAYING
+    if share < used and (said is _LOWERED or share < CUT * used):
+        lowered, lowest = lowered + 1, min(lowest, share)
     if rewarmed is not None and phase != "done":
         factor, rewarmed = _rewarmed(factor, after, rewarmed)
     return record(WarmupState, (rule, run, after, factor, phase, status, tracker, memory, share,
                                 end, ended_by, non_finite, spikes, below_bound, since, height,
-                                rewarmed))  # fmt: skip
+                                rewarmed, lowered, lowest))  # fmt: skip
 
 
 def _decayed(run: Run, step: int, since: int, height: float = 1.0) -> float:

@@ -14,7 +14,7 @@ class Status(enum.Enum):
 
     WARMING = "warming up"
     NO_LOSS = "warming up without a loss: none has arrived"
-    LOWERED = "the rate was lowered: the loss has stopped falling"
+    LOWERED = "the rate was lowered: the loss rises or has stopped falling"
     HELD = "the rate is held: the loss has stopped falling"
     PEAK_REACHED = "warm-up ended: the smoothed gap reached the peak gap"
     CAP_REACHED = "warm-up used up its share of the run: the ramp is being completed linearly"
@@ -27,3 +27,4 @@ class Status(enum.Enum):
     NON_FINITE = "the loss was not finite and was ignored"
     SPIKE = "the gap was more than twice or less than half its smoothed value"
     BELOW_BOUND = "the loss was below the lower bound and counted as a gap of 0"
+    CLIMBING = "the rate was lowered and climbs again"

@@ -73,9 +73,11 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
         full = (after + 1).astype(dtype) / length
         risen = jnp.minimum(1.0, jnp.where(carry.lowered > 0, here + carry.slope, full))
         share = jnp.where(cut, cut_to, jnp.where(here < 1.0, risen, here))
-        return TracedMove(
-            carry, share, after >= length - 1, jnp.where(cut, code(Status.LOWERED), -1)
-        )
+        climbs = (carry.lowered > 0) & (here < 1.0) & (after != length - 1)
+        steady = jnp.where(update.event >= 0, update.event, code(Status.CLIMBING))
+        said = jnp.where(climbs, steady, -1)
+        said = jnp.where(cut, code(Status.LOWERED), said)
+        return TracedMove(carry, share, after >= length - 1, said)
 
     return TracedRule(start, advance, needs_bound=False, until=until)
 

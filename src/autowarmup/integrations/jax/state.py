@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -37,6 +38,8 @@ class Progress(NamedTuple):
         since: index of the first update of the decay, -1 before it, int32.
         height: share of `share` from which the decay runs.
         rewarmed: index of the first update of a later ramp and its length, int32; 0 without one.
+        made: share of the peak rate that the last update used; before the first, as `factor`.
+        made_phase: its phase, int32.
     """
 
     step: Array
@@ -51,6 +54,8 @@ class Progress(NamedTuple):
     since: Array
     height: Array
     rewarmed: Array
+    made: Array
+    made_phase: Array
 
 
 FOREVER = 2**31 - 1
@@ -67,10 +72,16 @@ def begin(rule: TracedRule, run: Run, dtype: Any) -> Progress:
     known = run.total_steps is not None
     phase = zero + (1 if known else 3) * over
     total = zero + (FOREVER if run.total_steps is None else run.total_steps)
-    return Progress(
+    state = Progress(
         zero, share, phase, zero + status, empty, carry, share, zero + over - 1, total,
-        zero + (over and known) - 1, jnp.asarray(1.0, dtype), jnp.zeros(2, jnp.int32),
+        zero + (over and known) - 1, jnp.asarray(1.0, dtype), jnp.zeros(2, jnp.int32), share, phase,
     )  # fmt: skip
+    return separate(state)
+
+
+def separate(state: Any) -> Any:
+    """Return a state no two leaves of which share a buffer, so that jit may take them over."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
 
 
 def advanced(
@@ -109,7 +120,8 @@ def advanced(
     climbing = (length > 0) & (done < length)
     factor = jnp.where(climbing, factor * (done.astype(dtype) / jnp.maximum(length, 1)), factor)
     said = jnp.asarray(move.said)
-    event_or = jnp.where(event >= 0, event, code(Status.WARMING))
+    steady = jnp.where(share < state.share, code(Status.LOWERED), code(Status.WARMING))
+    event_or = jnp.where(event >= 0, event, steady)
     in_warmup = jnp.where(said >= 0, said, jnp.where(ended, code(Status.ENDED), event_or))
     later = jnp.where(since >= 0, code(Status.DECAYING), code(Status.STABLE))
     in_decay = jnp.where(event >= 0, event, later)
@@ -129,6 +141,8 @@ def advanced(
         since,
         state.height,
         state.rewarmed,
+        state.factor,
+        state.phase,
     )
 
 

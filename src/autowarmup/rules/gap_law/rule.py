@@ -120,6 +120,11 @@ class GapLaw(Rule[LawMemory]):
         """Whether the end weighs by kappa and none is given."""
         return self.end in ("accurate", "published") and self.kappa is None
 
+    def unused(self) -> tuple[str, ...]:
+        """Return kappa where the end does not weigh by it."""
+        weighs = self.end in ("accurate", "published")
+        return () if weighs or self.kappa is None else ("kappa",)
+
     def told(self, run: Run) -> Run:
         """Return the run with the rule's own f_star as its lower bound."""
         return run if self.f_star is None else replace(run, lower_bound=self.f_star)
