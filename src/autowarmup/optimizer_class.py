@@ -38,16 +38,34 @@ def _by_name(optimizer: Any) -> str:
     return family_named(type(optimizer).__name__)
 
 
-def model_facts(optimizers: Sequence[Optimizer]) -> dict[str, Any]:
-    """Return what rules with `reads_model` are told: fields of `autowarmup.rules.Run`."""
+def model_facts(
+    optimizers: Sequence[Optimizer], groups: Sequence[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return what rules with `reads_model` are told: fields of `autowarmup.rules.Run`.
+
+    Args:
+        optimizers: of the whole model.
+        groups: those that follow the rule, whose class counts; all of them if not given.
+    """
     return {
-        "family": family_of(optimizers),
+        "family": family_of(optimizers, groups),
         "parameters": parameters_of(optimizers),
         "trained": looks_trained(optimizers),
     }
 
 
-def family_of(optimizers: Sequence[Optimizer]) -> str:
+def family_of_group(optimizer: Optimizer, group: dict[str, Any]) -> str:
+    """Return the class of the optimizer of one parameter group."""
+    known = constraint_of(optimizer, group)
+    if known is not None:
+        return _OF_NORM.get(known[0], "other")
+    # One that answers `norm_of` says of itself that this group has none.
+    return "other" if hasattr(optimizer, "norm_of") else _by_name(optimizer)
+
+
+def family_of(
+    optimizers: Sequence[Optimizer], groups: Sequence[dict[str, Any]] | None = None
+) -> str:
     """Return the class of the optimizers, one of `autowarmup.rules.families.FAMILIES`.
 
     A hybrid is what its norm-constrained part is, whatever its embeddings are trained with; of
@@ -63,11 +81,9 @@ def family_of(optimizers: Sequence[Optimizer]) -> str:
     sizes: dict[str, int] = {}
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            known = constraint_of(optimizer, group)
-            if known is not None:
-                family = _OF_NORM.get(known[0], "other")
-            else:  # one that answers `norm_of` says of itself that this group has none
-                family = "other" if hasattr(optimizer, "norm_of") else _by_name(optimizer)
+            if groups is not None and not any(group is each for each in groups):
+                continue
+            family = family_of_group(optimizer, group)
             sizes[family] = sizes.get(family, 0) + sum(p.numel() for p in group["params"])
     constrained = {family: size for family, size in sizes.items() if family != "other"}
     return max(constrained, key=lambda family: constrained[family], default="other")

@@ -22,13 +22,25 @@ below which nothing else is thought of."""
 
 
 class Written:
-    """What was last written into one optimizer: the peak of every group, and the share of it."""
+    """What was last written into one optimizer: the peak of every group, and the share of it.
 
-    __slots__ = ("factor", "peaks")
+    Attributes:
+        peaks: by group.
+        factor: of all groups, or of the first, where `factors` says what the others have.
+        factors: by group, empty where all have the same.
+    """
+
+    __slots__ = ("factor", "factors", "peaks")
 
     def __init__(self, peaks: list[float]) -> None:
         self.peaks = peaks
         self.factor = 1.0
+        self.factors: list[float] = []
+
+    def rate(self, number: int) -> float:
+        """Return what was written into a group."""
+        own = number < len(self.factors)
+        return self.peaks[number] * (self.factors[number] if own else self.factor)
 
 
 _LAST: WeakKeyDictionary[Optimizer, Written] = WeakKeyDictionary()
@@ -104,6 +116,19 @@ class Rates:
                 else:
                     group["lr"].fill_(peak * factor)
 
+    def write_each(self, factors: Sequence[Sequence[float]]) -> None:
+        """Set every rate to its peak times a factor of its own: per optimizer, per group."""
+        peaks = self.peaks
+        for optimizer, known, own, shares in zip(
+            self.optimizers, self._known, peaks, factors, strict=True
+        ):
+            known.factor, known.factors = shares[0], list(shares)
+            for group, peak, share in zip(optimizer.param_groups, own, shares, strict=True):
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(peak * share)
+                else:
+                    group["lr"] = peak * share
+
     def remember(self) -> None:
         """Let a later scheduler of these optimizers know that their rates are scaled."""
         _LAST.update(zip(self.optimizers, self._known, strict=True))
@@ -119,7 +144,7 @@ def _peaks(optimizer: Optimizer, unclear: list[str]) -> list[float]:
         if isinstance(group["lr"], Tensor) and group["initial_lr"] is group["lr"]:
             group["initial_lr"] = peak  # or it would be scaled along
         if last is not None and number < len(last.peaks):
-            scaled = _same(lr, last.peaks[number] * last.factor)
+            scaled = _same(lr, last.rate(number))
         else:  # what a scheduler of others has left, or a file
             scaled = lr <= peak
         if not (_same(lr, peak) or scaled):
@@ -160,7 +185,7 @@ def _joined(lr: Any, groups: list[dict[str, Any]], known: Written, number: int) 
             return peak
     value = float(lr)
     to_peak = min(_terms(value, peak) for peak in known.peaks)
-    to_scaled = min(_terms(value, peak * known.factor) for peak in known.peaks)
+    to_scaled = min(_terms(value, known.rate(each)) for each in range(len(known.peaks)))
     if known.factor == 1.0 or to_peak <= OBVIOUS or to_scaled >= to_peak:
         return value
     peak = value / known.factor

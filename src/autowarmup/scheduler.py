@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from autowarmup.agreement import Agreement, LossSum
 from autowarmup.calibrate import measure_start
-from autowarmup.history import History, Point, Trace
+from autowarmup.group_rules import ALL, GroupRules
+from autowarmup.history import History
 from autowarmup.notices import Notices, ignored
 from autowarmup.optimizer_class import kappa_of, model_facts, slowest_beta
 from autowarmup.rates import Rates, on_accelerator
@@ -28,17 +28,22 @@ from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import WarmupState, begin, step
 from autowarmup.rules.status import Status
 from autowarmup.saved import FORMAT, differences, of_today, refuse_renamed
+from autowarmup.standing import Standing
 from autowarmup.updates import Updates
 from autowarmup.wrappers import as_list
 
+Words = Mapping[str, str | Rule[Any]]
+GroupRule = str | Rule[Any] | Words | Callable[[dict[str, Any]], str | Rule[Any]]
+"""What `rule` may be: one rule, or rules by word or by group."""
 
-class AdaptiveWarmup(LRScheduler):
+
+class AdaptiveWarmup(Standing):
     """Warm-up that follows the loss, then a decay over the steps that remain.
 
-    With the default rule, "paced", the rate rises in a straight line, for as long as optimizers of
-    this class need: 300 updates for Muon, 2,000 for Lion and AdamW, less in a short run or for a
-    model that is trained already; `Paced(tokens_per_update=...)` counts tokens instead. Where the
-    loss rises, the rate is halved. What it rests on is in docs/bench.md. Other rules are fixed
+    With the default rule, "paced", the rate rises for as long as optimizers of this class need: in
+    a straight line over 300 updates for Muon, 2,000 for Lion and AdamW, and faster in a run that is
+    too short for that or for a model that is trained already; `Paced(tokens_per_update=...)` counts
+    tokens instead. Where the loss rises, the rate is halved. What it rests on is in docs/bench.md. Other rules are fixed
     lengths ("linear 5%"), the two papers' laws ("flat", "accurate", "published" of arXiv
     2602.05813; "h0h1" of arXiv 2510.03164), those of others, and your own (docs/add-a-rule.md).
 
@@ -60,7 +65,9 @@ class AdaptiveWarmup(LRScheduler):
             rate stays at the peak until `start_decay`. Rules that count shares of the run need it.
         rule: what leads to the peak rate: a name ("paced", "linear 5%", "linear 500 steps",
             "flat(div=50)", see `autowarmup.rules.rule_of`) or a rule with its settings
-            (`Paced(length=500)`, `GapLaw(end="accurate", div=50)`, your own).
+            (`Paced(length=500)`, `GapLaw(end="accurate", div=50)`, your own). A mapping or a
+            function gives parameter groups rules of their own, see docs/groups.md:
+            `{"spectral": "linear 300 steps", "other": "paced"}`.
         decay: "cosine", "linear", "wsd", "sqrt" or "constant".
         final_fraction: share of the peak rate at the end of the decay.
         lower_bound: a number that the loss cannot go below; the gap is the loss minus it. 0, which
@@ -88,12 +95,12 @@ class AdaptiveWarmup(LRScheduler):
         >>> optimizer = torch.optim.SGD([weight], lr=0.5)
         >>> scheduler = AdaptiveWarmup(optimizer, total_steps=100)
         >>> round(scheduler.get_last_lr()[0], 3)
-        0.011
+        0.051
         >>> for loss in [4.0, 3.0, 2.0, 1.0, 1.0, 1.0]:
         ...     optimizer.step()
         ...     scheduler.step(loss)
         >>> scheduler.phase, round(scheduler.get_last_lr()[0], 3)
-        ('warmup', 0.078)
+        ('warmup', 0.164)
     """
 
     def __init__(
@@ -101,7 +108,7 @@ class AdaptiveWarmup(LRScheduler):
         optimizer: Optimizer | Sequence[Optimizer],
         total_steps: int | None = None,
         *,
-        rule: str | Rule[Any] = DEFAULT_RULE,
+        rule: GroupRule = DEFAULT_RULE,
         decay: str = "cosine",
         final_fraction: float = 0.0,
         lower_bound: float | None = None,
@@ -115,27 +122,33 @@ class AdaptiveWarmup(LRScheduler):
         self.optimizers = as_list(optimizer)
         if lag is None:
             lag = int(on_accelerator(self.optimizers))
-        chosen = rule_of(rule)
-        run = Run(
+        self._rules = GroupRules(rule)
+        self._words = self._rules.words_of(self.optimizers)
+        self._rules.refuse_unused()
+        self._run = Run(
             total_steps,
             decay=decay,
             final_fraction=final_fraction,
             lower_bound=0.0 if lower_bound is None else lower_bound,
             beta=slowest_beta(self.optimizers),
-            kappa=kappa_of(self.optimizers) if chosen.needs_kappa else None,
-            **(model_facts(self.optimizers) if chosen.reads_model else {}),
         )
-        self.state: WarmupState = advanced_to(begin(chosen, run), last_epoch)
+        begun = {word: advanced_to(self._begun(word, 0), last_epoch) for word in self._rules.rules}
+        self._word, *others = begun
+        self.state: WarmupState = begun[self._word]
+        self._others: dict[str, WarmupState] = {word: begun[word] for word in others}
         self._rates = Rates(self.optimizers)
         self.calibration: list[tuple[float, float]] = []
         self.agreement = Agreement(process_group, reduce, lag)
         self._history = History(most=2048)
-        for sentence in ignored(chosen, decay, final_fraction, lower_bound):
-            warnings.warn(sentence, stacklevel=2)
+        for each in self._rules.rules.values():
+            for sentence in ignored(each, decay, final_fraction, lower_bound):
+                warnings.warn(sentence, stacklevel=2)
         self._notices = Notices()
-        self._made: tuple[WarmupState, float | None] | None = None  # before the last update
+        # Before the last update: the state, the states of other groups, the loss that followed.
+        self._made: tuple[WarmupState, dict[str, WarmupState], float | None] | None = None
         self._deferred = False
-        self._fed = not chosen.reads_loss  # whether a finite loss has come, or none is waited for
+        # Whether a finite loss has come, or none is waited for.
+        self._fed = not any(each.reads_loss for each in self._rules.rules.values())
         super().__init__(self.optimizers[0])
         self._rates.remember()
         self._updates = Updates(self.optimizers, waits=self.agreement.lag == 0)
@@ -202,7 +215,7 @@ class AdaptiveWarmup(LRScheduler):
             self.agreement.buffer.clear()  # of an update that was thrown away
             return
         seen, skipped = self.agreement.end_update(
-            given, weight, needed=self.state.reads_next, overflow=overflow
+            given, weight, needed=self._reads_next, overflow=overflow
         )
         if not skipped:
             self._advance(seen)
@@ -309,7 +322,7 @@ class AdaptiveWarmup(LRScheduler):
             ...     scheduler.step()
             [0.5] [0.25]
         """
-        self._set(with_decay(self.state, steps))
+        self._set(lambda state: with_decay(state, steps))
         return self._said()
 
     def extend(self, total_steps: int) -> str:
@@ -321,7 +334,8 @@ class AdaptiveWarmup(LRScheduler):
         Raises:
             ValueError: not more updates than were taken.
         """
-        self._set(with_end(self.state, total_steps))
+        now = self.state.step  # groups that joined count from there
+        self._set(lambda state: with_end(state, total_steps - (now - state.step)))
         if self.phase == "warmup":
             return f"the run ends after {total_steps:,} updates; warm-up goes on"
         return self._said()
@@ -339,12 +353,14 @@ class AdaptiveWarmup(LRScheduler):
         Raises:
             ValueError: `steps` is below 1, or the run is over.
         """
-        self._set(with_ramp(self.state, steps))
+        self._set(lambda state: with_ramp(state, steps))
         first, length = self.state.rewarmed or (self.state.step, 1)
         return f"the rate climbs again over updates {first:,} to {first + length - 1:,}"
 
-    def _set(self, state: WarmupState) -> None:
-        self.state = state
+    def _set(self, moved: Callable[[WarmupState], WarmupState]) -> None:
+        """Move the states of all groups, or, where one is refused, none."""
+        state, others = moved(self.state), {w: moved(s) for w, s in self._others.items()}
+        self.state, self._others = state, others
         self._write(state.factor)
 
     def _said(self) -> str:
@@ -353,102 +369,6 @@ class AdaptiveWarmup(LRScheduler):
             f"the rate decays over updates {first:,} to {total - 1:,} "
             f"and the run ends after {total:,}"
         )
-
-    # -- what it did ---------------------------------------------------------------------------
-
-    @property
-    def rule(self) -> Rule[Any]:
-        """The rule, with its settings."""
-        return self.state.rule
-
-    @property
-    def phase(self) -> str:
-        """ "warmup", "stable" (the end is not known), "decay" or "done"."""
-        return self.state.phase
-
-    @property
-    def status(self) -> Status:
-        """What happened at the last step; its value is a sentence."""
-        return self.state.status
-
-    @property
-    def factor(self) -> float:
-        """Share of the peak rates that the next update uses, in (0, 1]."""
-        return self.state.factor
-
-    @property
-    def gap(self) -> float | None:
-        """Smoothed loss minus the lower bound, `None` before the first finite loss."""
-        return self.state.gap
-
-    @property
-    def div(self) -> float:
-        """Peak rate over first rate: as `calibrate` measured it, or as the rule has it."""
-        run = self.state.run
-        return 1.0 / self.state.rule.start(run).share if run.div is None else run.div
-
-    @property
-    def warmup_end_step(self) -> int | None:
-        """Index of the first update after warm-up, `None` while it lasts."""
-        return self.state.end
-
-    @property
-    def warmup_ended_by(self) -> str:
-        """What ended warm-up ("length", "gap", "cap", ...), empty while it lasts."""
-        return self.state.ended_by
-
-    @property
-    def peak_lrs(self) -> list[list[float]]:
-        """Peak rates of all parameter groups, per optimizer."""
-        return self._rates.peaks
-
-    @property
-    def last(self) -> Point | None:
-        """The update that was made last: its rate, factor and phase, and the loss and the smoothed
-        gap that followed; `None` before the first. With a lag the loss is an earlier one."""
-        if self._made is None:
-            return None
-        before, loss = self._made
-        return Point(
-            step=before.step,
-            loss=math.nan if loss is None else loss,
-            gap=None if loss is None else self.state.tracker.gap,
-            lr=self.peak_lrs[0][0] * before.factor,
-            factor=before.factor,
-            phase=before.phase,
-            status=self.state.status.name,
-        )
-
-    @property
-    def trace(self) -> Trace:
-        """Steps so far (rate, loss, gap), thinned evenly once there are more than 2,048.
-
-        The loss is the one that the schedule went by at that step: with a lag that of an earlier
-        update, and NaN where none was read. After warm-up a loss on an accelerator is left there,
-        and processes no longer tell each other theirs.
-        """
-        return self._history.trace
-
-    def __repr__(self) -> str:
-        state = self.state
-        gap = "no loss yet" if state.gap is None else f"gap {state.gap:.4g}"
-        return (
-            f"AdaptiveWarmup({state.rule.name}, {state.phase}, step {state.step}/"
-            f"{state.run.total_steps or '?'}, factor {state.factor:.4g}, {gap})"
-        )
-
-    def get_lr(self) -> list[float | Tensor]:
-        """Return the rates of the next update, one per parameter group; changes nothing."""
-        return [peak * self.state.factor for peaks in self.peak_lrs for peak in peaks]
-
-    def get_last_lr(self) -> list[float | Tensor]:
-        """Return the rates in force, one per parameter group of every optimizer, as floats."""
-        return self.get_lr()
-
-    @property
-    def _last_lr(self) -> list[float | Tensor]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As torch's schedulers have it."""
-        return self.get_lr()
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -467,7 +387,7 @@ class AdaptiveWarmup(LRScheduler):
             "history": self._history.state_dict(),
             "updated": self._updates.happened,
             "fed": self._fed,
-        }
+        } | (self._state_of_groups() if self._rules.several else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state, its settings included, and set the rates that it stands for.
@@ -487,6 +407,7 @@ class AdaptiveWarmup(LRScheduler):
             )
         fresh, peaks = self.state, [list(each) for each in self.peak_lrs]
         self.state = WarmupState.from_dict(state_dict["warmup"], self._rule_of)
+        self._load_groups(state_dict)
         self._rates.peaks = state_dict["peak_lrs"]
         self._made = None
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
@@ -515,12 +436,68 @@ class AdaptiveWarmup(LRScheduler):
         self._rates.remember()
 
     def _rule_of(self, name: str) -> Rule[Any]:
-        """Return the rule of a saved state: this scheduler's own, or one known by its name."""
-        return self.state.rule if self.state.rule.name == name else rule_of(name)
+        """Return the rule of a saved state: one of this scheduler's, or one known by its name."""
+        own = [state.rule for state in self.states.values() if state.rule.name == name]
+        return own[0] if own else rule_of(name)
+
+    # -- rules of parameter groups -------------------------------------------------------------
+
+    @property
+    def _reads_next(self) -> bool:
+        others = self._others
+        return self.state.reads_next or any(each.reads_next for each in others.values())
+
+    def _begun(self, word: str, at: int) -> WarmupState:
+        """Return the warm-up of the groups with this word, which begins at an update."""
+        rule, run, total = self._rules.rules[word], self._run, self._run.total_steps
+        groups = [
+            group
+            for optimizer, words in zip(self.optimizers, self._words, strict=True)
+            for group, each in zip(optimizer.param_groups, words, strict=True)
+            if each == word
+        ]
+        run = replace(
+            run,
+            total_steps=None if total is None else max(1, total - at),
+            kappa=kappa_of(self.optimizers) if rule.needs_kappa else None,
+            **(model_facts(self.optimizers, groups) if rule.reads_model else {}),
+        )
+        return begin(rule, run)
+
+    def _take_in_groups(self) -> None:
+        """Give groups that joined their words; a new word begins a warm-up of its own."""
+        now = [len(peaks) for peaks in self.peak_lrs]
+        if now == [len(words) for words in self._words]:
+            return
+        self._words = self._rules.words_of(self.optimizers)
+        for word in self._rules.rules:
+            if word != self._word and word not in self._others:
+                self._others[word] = self._begun(word, self.state.step)
+
+    def _state_of_groups(self) -> dict[str, Any]:
+        self._take_in_groups()
+        others = {word: state.to_dict() for word, state in self._others.items()}
+        return {"words": self._words, "word": self._word, "others": others}
+
+    def _load_groups(self, state_dict: dict[str, Any]) -> None:
+        words = state_dict.get("words", [[ALL] * len(peaks) for peaks in state_dict["peak_lrs"]])
+        if words != self._words:
+            raise ValueError(
+                "the saved state must fit the rules of the parameter groups: expected the words "
+                f"{self._words}, got {words}"
+            )
+        self._others = {
+            word: WarmupState.from_dict(each, self._rule_of)
+            for word, each in state_dict.get("others", {}).items()
+        }
 
     def _advance(self, loss: float | None) -> None:
-        before = self.state
+        before, others = self.state, self._others
         self.state = state = step(before, loss)
+        self._others = {word: step(each, loss) for word, each in others.items()}
+        for word, each in others.items():
+            for sentence in self._notices.after(each, self._others[word], loss):
+                warnings.warn(f"groups {word!r}, {sentence}", stacklevel=3)
         if not self._fed:
             self._fed = loss is not None and math.isfinite(loss)
             over = before.phase == "warmup" and state.phase != "warmup"
@@ -531,7 +508,7 @@ class AdaptiveWarmup(LRScheduler):
                     "with each update; warm-up goes by the number of steps instead",
                     stacklevel=3,
                 )
-        self._made = before, loss
+        self._made = before, others, loss
         if state.status is not before.status or state.phase != before.phase:
             for sentence in self._notices.after(before, state, loss):
                 warnings.warn(sentence, stacklevel=3)
@@ -548,6 +525,9 @@ class AdaptiveWarmup(LRScheduler):
         self._write(state.factor)
 
     def _write(self, factor: float) -> None:
-        self._rates.write(factor)
+        if self._rules.several:
+            self._rates.write_each(self.factors)
+        else:
+            self._rates.write(factor)
         self.last_epoch = self.state.step
         self._step_count = self.last_epoch + 1  # wrappers of schedulers count on it

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pages import loop
 from torch import nn
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from autowarmup import AdaptiveWarmup, Trace
 from autowarmup.integrations.huggingface import AdaptiveWarmupCallback, AdaptiveWarmupMixin
@@ -162,3 +162,100 @@ def test_the_loops_of_the_page_train(tmp_path, number):
     exec(loop("huggingface", number), names)
     assert names["trainer"].lr_scheduler.phase == "done"
     assert names["trainer"].lr_scheduler.trace[-1].loss == pytest.approx(3.3)
+
+
+def peaks_of(trainer: Trainer) -> float:
+    return max(rates_of(trainer))
+
+
+class Settled(MixinTrainer):
+    warmup_options = {"rule": "linear 20%"}  # noqa: RUF012 - as the page does it
+
+
+def test_training_twice_has_the_same_rates_both_times(tmp_path):
+    trainer = Settled(Replay(), arguments(tmp_path, 20), train_dataset=rows([3.0] * 20))
+    trainer.train()
+    first = rates_of(trainer)
+    trainer.train()
+    assert max(first) == pytest.approx(5e-5, rel=0.01)
+    assert rates_of(trainer) == first
+
+
+def test_a_batch_size_that_does_not_fit_costs_no_rate(tmp_path):
+    """`auto_find_batch_size` begins anew with half the batch after the first failure."""
+
+    class Fails(Settled):
+        def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+            if self._train_batch_size > 4 and self.state.global_step >= 6:
+                raise RuntimeError("CUDA out of memory.")
+            return super().training_step(*args, **kwargs)
+
+    args = arguments(tmp_path, 20, auto_find_batch_size=True, per_device_train_batch_size=8)
+    trainer = Fails(Replay(), args, train_dataset=rows([3.0] * 160))
+    trainer.train()
+    assert trainer.state.global_step == 20
+    assert rates_of(trainer)[-20:][4] == pytest.approx(5e-5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"warmup_steps": 7}, "warmup_steps=7 has no effect"),
+        ({"lr_scheduler_type": "cosine"}, "lr_scheduler_type='cosine' has no effect"),
+    ],
+)
+def test_what_the_trainer_was_told_of_another_schedule_is_said_not_to_count(
+    tmp_path, options, said
+):
+    args = arguments(tmp_path, 3, **options)
+    trainer = Settled(Replay(), args, train_dataset=rows([3.0] * 3))
+    with pytest.warns(UserWarning, match=said):
+        trainer.train()
+
+
+def test_a_scheduler_whose_run_is_over_is_said_to_be_so(tmp_path):
+    model = Replay()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    pair = (optimizer, AdaptiveWarmup(optimizer, 3))
+    args = arguments(tmp_path, 3)
+    trainer = MixinTrainer(model, args, train_dataset=rows([3.0] * 3), optimizers=pair)
+    trainer.train()
+    with pytest.warns(UserWarning, match="has finished its run and would keep its last rate"):
+        trainer.train()
+
+
+def test_a_line_of_the_log_is_of_one_update(tmp_path):
+    args = arguments(tmp_path, 20, learning_rate=0.5)
+    trainer = Settled(Replay(), args, train_dataset=rows([3.0 - 0.1 * k for k in range(20)]))
+    trainer.train()
+    lines = [log for log in trainer.state.log_history if "loss" in log]
+    trace = trainer.lr_scheduler.trace
+    assert len(lines) == len(trace) == 20
+    for line, point in zip(lines, trace, strict=True):
+        assert line["learning_rate"] == point.lr
+        assert line["warmup_factor"] == point.factor
+        assert line["learning_rate"] == pytest.approx(0.5 * line["warmup_factor"])
+        assert line["warmup_gap"] == point.gap
+
+
+@pytest.mark.parametrize("kind", [Settled, MixinTrainer, Trainer])
+def test_a_scheduler_that_somebody_replaces_is_said_once(tmp_path, kind):
+    class Replaces(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 4:
+                optimizer = kwargs["optimizer"]
+                other = torch.optim.lr_scheduler.ConstantLR(optimizer)
+                trainer.lr_scheduler = trainer.callback_handler.lr_scheduler = other
+
+    model = Replay()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    given = {} if kind is Settled else {"optimizers": (optimizer, AdaptiveWarmup(optimizer, 8))}
+    callbacks = [AdaptiveWarmupCallback()] if kind is Trainer else []
+    args = arguments(tmp_path, 8, logging_nan_inf_filter=False)
+    trainer = kind(
+        model, args, train_dataset=rows([3.0] * 8), callbacks=[*callbacks, Replaces()], **given
+    )
+    with pytest.warns(UserWarning, match="AdaptiveWarmup was replaced at update") as told:
+        trainer.train()
+    assert len([each for each in told if "was replaced" in str(each.message)]) == 1
+    assert trainer.state.global_step == 8

@@ -9,6 +9,8 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import BaseFinetuning, StochasticWeightAveraging
+from lightning.pytorch.loggers import CSVLogger
 from pages import loop
 from torch import nn
 from torch.utils.data import DataLoader
@@ -145,3 +147,73 @@ def test_the_loop_of_the_page_trains():
     scheduler = made[0].lr_scheduler_configs[0].scheduler
     assert (scheduler.state.step, scheduler.phase) == (20, "done")
     assert scheduler.trace[-1].loss < scheduler.trace[0].loss
+
+
+@pytest.mark.filterwarnings("ignore:SWA is currently only supported every epoch")
+def test_another_callback_that_takes_the_scheduler_away_is_said_once(tmp_path):
+    """StochasticWeightAveraging puts its own scheduler in the place of every other."""
+    averaging = StochasticWeightAveraging(1e-3, swa_epoch_start=2)
+    callbacks = [AdaptiveWarmupCallback(log=True), averaging]
+    model = Replay(lambda o: {"scheduler": AdaptiveWarmup(o, 40), "interval": "step"})
+    fit = trainer(tmp_path, -1, callbacks=callbacks, max_epochs=5)
+    with pytest.warns(UserWarning, match="no longer among the schedulers at update") as told:
+        fit.fit(model, batches([3.0] * 8))
+    assert len([each for each in told if "no longer among" in str(each.message)]) == 1
+    assert fit.global_step >= 32
+
+
+class Backbone(L.LightningModule):
+    """A backbone that is frozen at first, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.rates: list[list[float]] = []
+
+    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        self.rates.append([group["lr"] for group in self.optimizers().param_groups])
+        return self.head(self.backbone(torch.ones(1, 2))).square().mean() + batch.mean().float()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD([p for p in self.parameters() if p.requires_grad], lr=0.1)
+        scheduler = AdaptiveWarmup(optimizer, 40, rule="linear 15 steps")
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+
+def test_a_frozen_backbone_that_joins_in_warm_up_has_its_share_of_the_peak(tmp_path):
+    class Joins(BaseFinetuning):
+        def freeze_before_training(self, pl_module: L.LightningModule) -> None:
+            self.freeze(pl_module.backbone)
+
+        def finetune_function(self, pl_module: Any, epoch: int, optimizer: Any) -> None:
+            if epoch == 1:  # a tenth of the rate in force
+                self.unfreeze_and_add_param_group(pl_module.backbone, optimizer)
+
+    model = Backbone()
+    fit = trainer(tmp_path, -1, max_epochs=5, callbacks=[AdaptiveWarmupCallback(log=True), Joins()])
+    with pytest.warns(UserWarning, match=r"group 1 joins with lr=.* its peak rate is 0.01"):
+        fit.fit(model, batches([3.0] * 8))
+    assert [len(rates) for rates in model.rates] == [1] * 8 + [2] * 32
+    for head, backbone in model.rates[9:]:
+        assert backbone == pytest.approx(head / 10)
+    assert max(rates[1] for rates in model.rates[8:]) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_a_line_of_the_log_is_of_one_update(tmp_path, interval):
+    lines: list[dict[str, float]] = []
+
+    class Logger(CSVLogger):
+        def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+            lines.append(metrics)
+
+    def make(optimizer: Any) -> dict[str, Any]:
+        return {"scheduler": AdaptiveWarmup(optimizer, 12), "interval": interval}
+
+    model = Replay(make)
+    callbacks = [AdaptiveWarmupCallback(log=True)]
+    fit = trainer(tmp_path, 12, callbacks=callbacks, logger=Logger(tmp_path), log_every_n_steps=1)
+    fit.fit(model, batches([3.0 - 0.1 * k for k in range(12)]))
+    shown = [line for line in lines if "warmup/lr" in line]
+    assert [line["warmup/lr"] for line in shown] == pytest.approx(model.rates, rel=1e-6)
+    assert [line["warmup/factor"] for line in shown] == pytest.approx(model.rates, rel=1e-6)

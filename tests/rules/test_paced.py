@@ -36,34 +36,47 @@ def power_law(count: int, *, noise: float = 0.05, seed: int = 0, floor: float = 
 
 
 @pytest.mark.parametrize(
-    ("settings", "told", "length"),
+    ("settings", "told", "length", "power"),
     [
-        ({}, {"family": "spectral"}, 300),
-        ({}, {"family": "frobenius"}, 400),
-        ({}, {"family": "preconditioned"}, 1000),
-        ({}, {"family": "sign"}, 2000),
-        ({}, {}, 2000),
-        ({}, {"total_steps": 1000}, 450),
-        ({}, {"trained": True}, 100),
-        ({}, {"trained": True, "total_steps": 600}, 30),
-        ({"tokens_per_update": 524_288}, {"parameters": 130_000_000}, 2033),
-        ({"tokens_per_update": 524_288}, {"parameters": 10**9}, 2048),
-        ({"tokens_per_update": 131_072}, {"parameters": 124_000_000, "family": "spectral"}, 284),
-        ({"tokens_per_update": 131_072}, {"parameters": 124_000_000, "family": "frobenius"}, 400),
-        ({"tokens_per_update": 131_072}, {}, 2000),
-        ({"tokens_per_update": 10**9}, {"parameters": 10}, 250),
-        ({"tokens_per_update": 10**9}, {"parameters": 10, "family": "spectral"}, 1),
-        ({"length": 77}, {"parameters": 10, "trained": True}, 77),
-        ({"length": 77, "cap": 1.0}, {"total_steps": 50}, 50),
+        ({}, {"family": "spectral"}, 300, 1.0),
+        ({}, {"family": "frobenius"}, 400, 1.0),
+        ({}, {"family": "preconditioned"}, 1000, 1.0),
+        ({}, {"family": "sign"}, 2000, 1.0),
+        ({}, {}, 2000, 1.0),
+        ({}, {"total_steps": 4000}, 1800, 0.9),
+        ({}, {"total_steps": 1000}, 450, 0.6),
+        ({}, {"trained": True}, 100, 1.0),
+        ({}, {"trained": True, "total_steps": 600}, 30, 1.0),
+        ({"tokens_per_update": 524_288}, {"parameters": 130_000_000}, 2033, 1.0),
+        ({"tokens_per_update": 524_288}, {"parameters": 10**9}, 2048, 1.0),
+        (
+            {"tokens_per_update": 131_072},
+            {"parameters": 124_000_000, "family": "spectral"},
+            284,
+            1.0,
+        ),
+        (
+            {"tokens_per_update": 131_072},
+            {"parameters": 124_000_000, "family": "frobenius"},
+            400,
+            1.0,
+        ),
+        ({"tokens_per_update": 131_072}, {}, 2000, 1.0),
+        ({"tokens_per_update": 4 * 10**6}, {"parameters": 97_560_976}, 250, 0.8),
+        ({"tokens_per_update": 10**9}, {"parameters": 10}, 250, 0.6),
+        ({"tokens_per_update": 10**9}, {"parameters": 10, "family": "spectral"}, 1, 1.0),
+        ({"length": 77}, {"parameters": 10, "trained": True}, 77, 1.0),
+        ({"length": 77, "cap": 1.0}, {"total_steps": 50}, 50, 50 / 77),
     ],
 )
-def test_the_ramp_is_as_long_as_what_is_known_says(settings, told, length):
+def test_the_ramp_is_as_long_and_as_steep_as_what_is_known_says(settings, told, length, power):
     run = Run(**{"total_steps": 100_000, **told})
     rule = Paced(**settings)
     assert rule.length_in(run) == length
     states = walked([3.0] * min(length + 5, run.total_steps), run, rule)
     shares = [state.share for state in states]
-    assert shares[:length] == pytest.approx([(k + 1) / length for k in range(length)])
+    assert rule.power_in(run) == pytest.approx(power)
+    assert shares[:length] == pytest.approx([((k + 1) / length) ** power for k in range(length)])
     if length > 1:
         end = next(state.end for state in states if state.end is not None)
         assert end == max(1, length - 1)

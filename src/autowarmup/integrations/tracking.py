@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from autowarmup.history import Point
-from autowarmup.rules.state import PHASES
+from autowarmup.rules.state import PHASES, WarmupState
 
 
 class Schedule(Protocol):
@@ -23,7 +23,9 @@ class Schedule(Protocol):
     @property
     def last(self) -> Point | None: ...  # noqa: D102
     @property
-    def peak_lrs(self) -> list[list[float]]: ...  # noqa: D102
+    def used(self) -> dict[str, WarmupState]: ...  # noqa: D102
+    @property
+    def used_lrs(self) -> list[float]: ...  # noqa: D102
 
 
 def metrics(
@@ -53,10 +55,12 @@ def metrics(
     assert phase is not None, "a schedule fills both"
     assert factor is not None
     values = {"phase": float(PHASES.index(phase)), "factor": float(factor)}
+    states = list(schedule.used.items())
+    if len(states) > 1:
+        values |= {f"factor_{word}": state.factor for word, state in states}
     if rates:
-        peaks = [peak for of_one in schedule.peak_lrs for peak in of_one]
-        for index, peak in enumerate(peaks):
-            values["lr" if index == 0 else f"lr_{index}"] = peak * factor
+        for index, rate in enumerate(schedule.used_lrs):
+            values["lr" if index == 0 else f"lr_{index}"] = rate
     if last is not None and last.gap is not None:
         values["gap"] = float(last.gap)
     if observer is not None:

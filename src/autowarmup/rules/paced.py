@@ -47,6 +47,8 @@ LEAST_UPDATES = 250
 """However many tokens an update has, all but spectral steps need as many updates."""
 TRAINED_SHARE, TRAINED_UPDATES = 0.05, 100
 """The ramp of a model that is trained already: this share of the run, at most so many updates."""
+STEEPEST = 0.6
+"""A ramp that is not as long as its clock asks rises as a power of the time, no lower than this."""
 
 FIRST, PER_OCTAVE, HALF = 32, 8, 4
 """The first look, looks while the time doubles, and those in half of that."""
@@ -101,6 +103,7 @@ class Pace(NamedTuple):
     Attributes:
         length: updates of the full ramp.
         until: the update at which looking ends.
+        power: of the time, as which the ramp rises.
         looks: what they have found.
         seen: losses since the last look.
         total: their sum.
@@ -115,6 +118,7 @@ class Pace(NamedTuple):
     total: float = 0.0
     rough: float = 0.0
     last: float | None = None
+    power: float = 1.0
 
 
 _MOVE: type[Move[Pace]] = Move
@@ -124,12 +128,16 @@ _MOVE: type[Move[Pace]] = Move
 class Paced(Rule[Pace]):
     """Linear ramp paced by tokens or updates, lowered where the loss rises.
 
-    Update k of a full ramp over W updates runs at (k + 1) / W of the peak rate. W is the first that
-    is known of: `length`; 5 % of the run, at most 100 updates, for a model that is trained already;
-    tokens per parameter over `tokens_per_update` (0.3 for Muon and other spectral steps, 4 for SOAP
-    and Shampoo, 8.2 for others, at most 2^30 tokens; all but the spectral ones at least 250
-    updates); 300 updates for spectral steps, 400 for normalized SGD, 1,000 for SOAP and Shampoo,
-    2,000 for others. It is at most `cap` of the run.
+    Update k of a full ramp over W updates runs at ((k + 1) / W)^p of the peak rate. W is the first
+    that is known of: `length`; 5 % of the run, at most 100 updates, for a model that is trained
+    already; tokens per parameter over `tokens_per_update` (0.3 for Muon and other spectral steps, 4
+    for SOAP and Shampoo, 8.2 for others, at most 2^30 tokens; all but the spectral ones at least
+    250 updates); 300 updates for spectral steps, 400 for normalized SGD, 1,000 for SOAP and
+    Shampoo, 2,000 for others. It is at most `cap` of the run.
+
+    p is 1, a straight line, where W is what the clock asks for. Where the run is too short for
+    that, or 250 updates are more than the tokens ask for, the ramp is steep at first: p is the
+    smaller of both lengths over the larger, at least 0.6.
 
     Args:
         tokens_per_update: of a language model, over all micro-batches and processes, > 0.
@@ -190,7 +198,12 @@ class Paced(Rule[Pace]):
 
     def length_in(self, run: Run) -> int:
         """Return W, the number of updates of the full ramp in a run."""
-        return max(1, min(self._wanted(run), self._most(run)))
+        return max(1, min(max(self._wanted(run), self._least(run)), self._most(run)))
+
+    def power_in(self, run: Run) -> float:
+        """Return p, the power of the time as which the full ramp rises in a run."""
+        wanted, length = max(1, self._wanted(run)), self.length_in(run)
+        return max(STEEPEST, min(wanted, length) / max(wanted, length))
 
     def until(self, run: Run) -> int:
         """Return the update at which looking at the loss ends."""
@@ -205,9 +218,13 @@ class Paced(Rule[Pace]):
             return round(min(share, TRAINED_UPDATES))
         if self.tokens_per_update and run.parameters and run.family != "frobenius":
             tokens = TOKENS.get(run.family, OTHER_TOKENS) * run.parameters
-            updates = round(min(tokens, MOST_TOKENS) / self.tokens_per_update)
-            return updates if run.family == "spectral" else max(LEAST_UPDATES, updates)
+            return round(min(tokens, MOST_TOKENS) / self.tokens_per_update)
         return UPDATES.get(run.family, OTHER_UPDATES)
+
+    def _least(self, run: Run) -> int:
+        """Return the updates that a ramp has to take."""
+        fixed = self.length is not None or run.trained
+        return 1 if fixed or run.family == "spectral" else LEAST_UPDATES
 
     def _most(self, run: Run) -> int:
         """Return the updates that ramp and watch may take."""
@@ -216,14 +233,14 @@ class Paced(Rule[Pace]):
     def start(self, run: Run) -> Move[Pace]:
         """Return the share of the first update."""
         length = self.length_in(run)
-        slope = 1.0 / length
-        memory = Pace(length, self.until(run), Looks(slope))
-        return Move(memory, slope, "" if length > 1 else "not needed")
+        slope, power = 1.0 / length, self.power_in(run)
+        memory = Pace(length, self.until(run), Looks(slope), power=power)
+        return Move(memory, slope**power, "" if length > 1 else "not needed")
 
     def advance(self, memory: Pace, update: Update) -> Move[Pace]:
         """Rise, and look at the loss when it is time."""
         _, step, share, loss, _, _, event = update
-        length, until, looks, seen, total, rough, last = memory
+        length, until, looks, seen, total, rough, last, power = memory
         after, status = step + 1, None
         if loss is not None:
             if not -LARGEST < loss < LARGEST:
@@ -242,10 +259,11 @@ class Paced(Rule[Pace]):
             seen, total, rough = 0, 0.0, 0.0
         if status is None and share < 1.0:
             lowered = looks.lowered
-            share = min(1.0, share + looks.slope if lowered else (after + 1) / length)
+            risen = share + looks.slope if lowered else ((after + 1) / length) ** power
+            share = min(1.0, risen)
             if lowered and after != length - 1:  # where warm-up ends, that is said
                 status = event or Status.CLIMBING
-        memory = record(Pace, (length, until, looks, seen, total, rough, last))
+        memory = record(Pace, (length, until, looks, seen, total, rough, last, power))
         ended = "length" if after >= length - 1 else ""
         return record(_MOVE, (memory, share, ended, status))
 

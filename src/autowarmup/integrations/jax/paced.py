@@ -32,7 +32,7 @@ class PaceCarry(NamedTuple):
 
 def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
     """Return the paced ramp."""
-    length, until = rule.length_in(run), rule.until(run)
+    length, until, power = rule.length_in(run), rule.until(run), rule.power_in(run)
     # Up to 2^30: later looks do not fit an int32.
     table = [look_at(index) for index in range(PER_OCTAVE * 25 + 1)]
     due = jnp.asarray(table, jnp.int32)
@@ -45,7 +45,7 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
             jnp.full((HALF, 3), nan, dtype), jnp.full((HALF, 2), nan, dtype),
             jnp.full(2, nan, dtype), none, none, none, zero, zero, jnp.asarray(nan, dtype),
         )  # fmt: skip
-        return carry, 1.0 / length, length <= 1
+        return carry, (1.0 / length) ** power, length <= 1
 
     def advance(carry: PaceCarry, update: TracedUpdate) -> TracedMove:
         after = update.step + 1
@@ -71,6 +71,7 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
         slow = cut_to / (SLOW * after.astype(dtype))
         carry = carry._replace(slope=jnp.where(cut, slow, carry.slope).astype(dtype))
         full = (after + 1).astype(dtype) / length
+        full = full if power == 1.0 else full**power
         risen = jnp.minimum(1.0, jnp.where(carry.lowered > 0, here + carry.slope, full))
         share = jnp.where(cut, cut_to, jnp.where(here < 1.0, risen, here))
         climbs = (carry.lowered > 0) & (here < 1.0) & (after != length - 1)

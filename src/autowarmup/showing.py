@@ -1,0 +1,151 @@
+"""How a schedule looks: sentences at the end of a run, the curve of the rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from autowarmup.history import Trace
+from autowarmup.rules.state import WarmupState, step
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COMPLETE = 0.98
+"""Share of the peak rate that counts as having reached it."""
+FORESEEN = 20_000
+"""Most updates that are gone through to show what is still to come."""
+RATE, LOSS = "#c2410c", "#64748b"
+_WIDE, _HIGH = 480, 120
+
+
+def report(state: WarmupState, peak: float) -> str:
+    """Return what a run was like, in sentences that a user can act on.
+
+    Args:
+        state: after some number of updates.
+        peak: rate of the first parameter group.
+    """
+    return " ".join(_sentences(state, peak))
+
+
+def _sentences(state: WarmupState, peak: float) -> Iterator[str]:
+    run, rule = state.run, state.rule
+    of = "" if run.total_steps is None else f" of {run.total_steps:,}"
+    yield f"{state.step:,}{of} updates with the rule {rule.name!r}, peak rate {peak:g}."
+    if state.end == 0:
+        yield "There was no warm-up: the first update ran at the peak rate."
+    elif state.end is not None:
+        by = "you asked for the decay" if state.ended_by == "decay" else f"by {state.ended_by}"
+        updates = "1 update" if state.end == 1 else f"{state.end:,} updates"
+        yield f"Warm-up ended after {updates} ({by})."
+    elif state.phase == "done":
+        yield f"The rate followed the rule to the end, up to {state.share:.3g} of the peak rate."
+    elif state.step:
+        yield f"Warm-up goes on, at {state.share:.3g} of the peak rate."
+    if state.lowered:
+        times = "once" if state.lowered == 1 else f"{state.lowered} times"
+        yield f"The loss had the rate lowered {times}, to {state.lowest:.3g} of the peak."
+        if state.share >= COMPLETE:
+            yield "It climbed back to the peak, which was not too high in the end."
+        else:
+            better = _round(peak * state.share)
+            yield f"It stands at {state.share:.3g}: try a peak rate near {better}."
+    elif state.end is not None and state.share < COMPLETE:
+        yield f"The rate never passed {state.share:.3g} of the peak."
+    elif state.step and rule.reads_loss and state.gap is not None:
+        yield "The loss gave no reason to lower the rate."
+    if rule.reads_loss and state.step and state.gap is None:
+        yield "No finite loss was seen, so that nothing but the number of updates counted."
+    if state.non_finite:
+        yield f"Losses that were not finite and were left out: {state.non_finite:,}."
+    if state.below_bound and rule.needs_bound:
+        yield f"Losses below lower_bound={run.lower_bound:g}: {state.below_bound:,}."
+    if state.phase == "stable":
+        yield "The rate stays at its peak until start_decay(steps)."
+
+
+def _round(number: float) -> str:
+    return f"{number:.1g}" if float(f"{number:.1g}") / number > 0.9 else f"{number:.2g}"
+
+
+def ahead(state: WarmupState) -> list[tuple[int, float]]:
+    """Return the shares of the updates to come if no loss were seen any more, none if too many."""
+    left = 0 if state.run.total_steps is None else state.run.total_steps - state.step
+    if state.phase == "done" or not 0 < left <= FORESEEN:
+        return []
+    points = []
+    for _ in range(left):
+        points.append((state.step, state.factor))
+        state = step(state, None)
+    return points
+
+
+def curve(trace: Trace, state: WarmupState, peak: float) -> tuple[list[Any], list[Any]]:
+    """Return (update, rate) of the updates made, and of those to come if no loss were seen."""
+    made = [(point.step, point.lr) for point in trace if point.lr is not None]
+    return made, [(at, peak * share) for at, share in ahead(state)]
+
+
+def draw(trace: Trace, state: WarmupState, peak: float, axes: Axes | None) -> Axes:
+    """Draw the rate over the updates, and the loss behind it.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is missing.
+    """
+    if axes is None:
+        try:
+            from matplotlib import pyplot
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "plot needs matplotlib: expected pip install 'autowarmup[report]'"
+            ) from error
+        axes = pyplot.figure(figsize=(7, 3.4), layout="constrained").add_subplot()
+    made, coming = curve(trace, state, peak)
+    losses = [(p.step, p.loss) for p in trace if p.loss == p.loss]
+    if losses:
+        behind = axes.twinx()
+        behind.plot(*zip(*losses, strict=True), color=LOSS, linewidth=0.8, alpha=0.6)
+        behind.set_ylabel("training loss", color=LOSS)
+        axes.set_zorder(behind.get_zorder() + 1)
+        axes.patch.set_visible(False)
+    if made:
+        axes.plot(*zip(*made, strict=True), color=RATE, linewidth=2, label="learning rate")
+    if coming:
+        label = "to come, if no loss lowers it"
+        axes.plot(*zip(*coming, strict=True), color=RATE, linewidth=2, linestyle=":", label=label)
+    low = [(p.step, p.lr) for p in trace if p.status == "LOWERED"]
+    if low:
+        axes.plot(*zip(*low, strict=True), "v", color=LOSS, label="lowered because of the loss")
+    axes.set_xlabel("update")
+    axes.set_ylabel("learning rate", color=RATE)
+    axes.set_ylim(bottom=0.0)
+    axes.set_title(f"AdaptiveWarmup, rule {state.rule.name!r}", loc="left", fontsize=10)
+    if made or coming:
+        axes.legend(loc="best", frameon=False, fontsize=9)
+    return axes
+
+
+def as_html(trace: Trace, state: WarmupState, peak: float) -> str:
+    """Return the curve and the report as HTML that needs nothing else, for notebooks."""
+    made, coming = curve(trace.thinned(400), state, peak)
+    coming = coming[:: max(1, len(coming) // 400)]
+    last = max([at for at, _ in [*made, *coming]], default=1) or 1
+    top = max([rate for _, rate in [*made, *coming]], default=peak) or 1.0
+
+    def line(points: list[Any], dash: str) -> str:
+        at = " ".join(
+            f"{_WIDE * x / last:.1f},{4 + (_HIGH - 8) * (1 - y / top):.1f}" for x, y in points
+        )
+        style = f'fill="none" stroke="{RATE}" stroke-width="2"{dash}'
+        return f'<polyline points="{at}" {style}/>' if points else ""
+
+    told = escape(report(state, peak))
+    return (
+        f'<figure style="margin:0;max-width:{_WIDE}px;font:13px sans-serif">'
+        f'<svg viewBox="0 0 {_WIDE} {_HIGH}" width="100%" role="img" aria-label="{told}">'
+        f"{line(made, '')}{line(coming, ' stroke-dasharray=' + chr(34) + '3 4' + chr(34))}</svg>"
+        f"<figcaption>Learning rate over {last + 1:,} updates, up to {top:.3g}. {told}</figcaption>"
+        "</figure>"
+    )
