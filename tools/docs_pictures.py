@@ -193,7 +193,7 @@ def brake(theme: str) -> Picture:
         size=(560, 300),
     )
     _axes(picture, 2_500, 500)
-    picture.line(thinned(shares("linear 45%", Run(len(losses)))), "hand", 1.6, "5 4")
+    picture.line(thinned(shares("paced(sure=1e9)", Run(len(losses)), losses)), "hand", 1.6, "5 4")
     picture.line(thinned(rates, 400), "ours", 3.2)
     picture.mark((lowered[0], rates[lowered[0]]), "trouble", 6)
     picture.words((lowered[0], rates[lowered[0]]), "halved", "trouble", by=(-10, 6), anchor="end",

@@ -32,11 +32,11 @@ NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 
 
 def agree(printed: str, said: str) -> None:
-    """Compare words exactly and numbers to a few percent: machines round losses differently."""
+    """Compare words exactly and numbers nearly: machines round losses differently."""
     assert NUMBER.sub("N", printed).strip() == NUMBER.sub("N", said).strip()
     numbers = ([float(n.replace(",", "")) for n in NUMBER.findall(t)] for t in (printed, said))
     got, wanted = numbers
-    assert got == pytest.approx(wanted, rel=0.05, abs=0.02)
+    assert got == pytest.approx(wanted, rel=0.1, abs=5e-4)
 
 
 @pytest.mark.parametrize("page", HERE)
