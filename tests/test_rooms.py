@@ -47,7 +47,7 @@ LIBRARY = {
     },
     "norms": {"optimizer_class"},
     "measure": {"calibrate", "history", "norms", "rules", "snapshot", "wrappers"},
-    "integrations": {"history", "rules", "saved", "scheduler"},
+    "integrations": {"history", "notices", "rules", "saved", "scheduler"},
 }  # fmt: skip
 """Room of the library -> rooms that it may import."""
 LAB = {

@@ -12,7 +12,7 @@ REACHED = 0.98
 
 
 def ignored(
-    rule: Rule[object], decay: str, final_fraction: object, lower_bound: object
+    rule: Rule[object], decay: object, final_fraction: object, lower_bound: object
 ) -> Iterator[str]:
     """Yield a sentence for every argument that a scheduler with this rule does not use."""
     for name in rule.unused():

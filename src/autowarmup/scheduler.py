@@ -43,9 +43,10 @@ class AdaptiveWarmup(Standing):
     With the default rule, "paced", the rate rises for as long as optimizers of this class need: in
     a straight line over 300 updates for Muon, 2,000 for Lion and AdamW, and faster in a run that is
     too short for that or for a model that is trained already; `Paced(tokens_per_update=...)` counts
-    tokens instead. Where the loss rises, the rate is halved. What it rests on is in docs/bench.md. Other rules are fixed
-    lengths ("linear 5%"), the two papers' laws ("flat", "accurate", "published" of arXiv
-    2602.05813; "h0h1" of arXiv 2510.03164), those of others, and your own (docs/add-a-rule.md).
+    tokens instead. Where the loss rises, the rate is halved. What it rests on is in docs/bench.md.
+    Other rules are fixed lengths ("linear 5%"), the two papers' laws ("flat", "accurate",
+    "published" of arXiv 2602.05813; "h0h1" of arXiv 2510.03164), those of others, and your own
+    (docs/add-a-rule.md).
 
     Call `step(loss)` after each `optimizer.step()`; with several micro-batches call `observe(loss)`
     for each and then `step()`. Without an optimizer step since the last one, or if a fused

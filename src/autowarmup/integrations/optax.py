@@ -10,6 +10,8 @@ distributed program has to give the same one: average it first (`jax.lax.pmean`)
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +30,7 @@ from autowarmup.integrations.jax.state import (
     with_decay,
     with_ramp,
 )
+from autowarmup.notices import ignored
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import told
@@ -72,6 +75,13 @@ class WarmupState(NamedTuple):
 
 
 _OPTIONS = ("decay", "final_fraction", "lower_bound", "family", "parameters", "trained")
+
+
+def _unread(rule: Rule[Any], options: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence for every fact of the model that a rule does not look at."""
+    for name in ("family", "parameters", "trained"):
+        if name in options and not rule.reads_model:
+            yield f"{name}={options[name]!r} is not used: the rule {rule.name!r} does not read it"
 
 
 class AdaptiveWarmupSchedule:
@@ -124,6 +134,9 @@ class AdaptiveWarmupSchedule:
             raise ValueError(f"expected every >= 1 micro-batches per update, got {every}")
         self.lr, self.every, self.dtype = lr, int(every), dtype
         self.rule = rule_of(rule)
+        given = (options.get(name) for name in ("decay", "final_fraction", "lower_bound"))
+        for sentence in (*ignored(self.rule, *given), *_unread(self.rule, options)):
+            warnings.warn(sentence, stacklevel=2)
         self.run = told(self.rule, Run(total_steps, beta=beta, **options))
         self._traced = traced(self.rule, self.run, dtype)
 
