@@ -45,6 +45,7 @@ LIBRARY = {
         "updates",
         "wrappers",
     },
+    "recorded": {"history", "rules"},
     "norms": {"optimizer_class"},
     "measure": {"calibrate", "history", "norms", "rules", "snapshot", "wrappers"},
     "integrations": {"history", "notices", "rules", "saved", "scheduler"},
@@ -59,7 +60,19 @@ LAB = {
     "bench": {"environment", "files", "problems", "report", "train"},
     "curvature": {"environment", "files", "problems", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "verbs": {"bench", "curvature", "report", "theory", "train"},
+    "replay": {"files", "report"},
+    "rule_list": set(),
+    "compare": {"bench", "environment", "files", "report", "rule_list", "train"},
+    "verbs": {
+        "bench",
+        "compare",
+        "curvature",
+        "replay",
+        "report",
+        "rule_list",
+        "theory",
+        "train",
+    },
     "cli": {"train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""

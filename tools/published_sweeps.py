@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from autowarmup.lab.bench.replay import POLICIES, replayed
+from autowarmup.lab.bench.sweeps import POLICIES, replayed
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
 

@@ -21,7 +21,8 @@ from autowarmup.lab.bench.alarms import walked
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
 from autowarmup.lab.train.recipes import recipe
-from autowarmup.rules import DEFAULT_RULE, H0H1, GapLaw, Paced, Rule, Run, begin, rule_of, step
+from autowarmup.recorded import walk
+from autowarmup.rules import DEFAULT_RULE, H0H1, GapLaw, Paced, Rule, Run, rule_of
 from autowarmup.rules.families import family_named
 
 OUT = Path(__file__).resolve().parent.parent / "results" / "real_logs.json"
@@ -63,16 +64,14 @@ def laws(logs: list[dict]) -> list[dict]:
     rows = []
     for log in logs:
         for rule in rules if log["name"] in LAW_LOGS else ():
-            state, shares = begin(rule, Run(len(log["loss"]), decay="constant")), []
-            for loss in log["loss"]:
-                state = step(state, loss)
-                shares.append(state.share)
+            run = Run(len(log["loss"]), decay="constant")
+            states = [after for _, _, after in walk(rule, run, log["loss"])]
             rows.append(
                 {
                     "rule": rule.name,
                     "log": log["name"],
-                    "end": state.end,
-                    "shares": [shares[at] for at in (400, 2000)],
+                    "end": states[-1].end,
+                    "shares": [states[at].share for at in (400, 2000)],
                 }
             )
     return rows

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autowarmup.measure.fit import fit_curvature
     from autowarmup.measure.observer import CurvatureObserver
     from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
+    from autowarmup.recorded import replay
     from autowarmup.rules import H0H1, GapLaw, Linear, Paced, Rule
     from autowarmup.rules.gap_law.law import SmoothnessLaw
     from autowarmup.scheduler import AdaptiveWarmup
@@ -41,6 +42,7 @@ _HOMES = {
     "SmoothnessLaw": "autowarmup.rules.gap_law.law",
     "Trace": "autowarmup.history",
     "fit_curvature": "autowarmup.measure.fit",
+    "replay": "autowarmup.recorded",
 }
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "SmoothnessLaw",
     "Trace",
     "fit_curvature",
+    "replay",
 ]
 
 

@@ -26,6 +26,10 @@ class GroupRules:
             `autowarmup.rules.families.FAMILIES`), and "default" is for the others; or a function
             that gets a group and returns a rule or its name.
 
+    Attributes:
+        rules: those of the words that groups have.
+        several: whether groups may follow rules of their own.
+
     Raises:
         ValueError: none of these.
 
@@ -52,11 +56,7 @@ class GroupRules:
             self._answers = cast("Callable[[dict[str, Any]], object]", rule)
         else:
             self.rules[ALL] = rule_of(rule)
-
-    @property
-    def several(self) -> bool:
-        """Whether groups may follow rules of their own."""
-        return ALL not in self.rules
+        self.several = not self.rules
 
     def words_of(self, optimizers: Sequence[Optimizer]) -> list[list[str]]:
         """Return the word of every group; their rules are in `rules` from then on."""

@@ -205,13 +205,12 @@ class History:
         """The points that are kept."""
         return Trace(Point(*row) for row in self.rows)
 
-    def due(self, step: int) -> bool:
-        """Return whether the row of a step is kept; ask before making one that is not."""
-        return step % self.stride == 0
-
     def add(self, step: int, *values: Any) -> None:
-        """Keep a row that is due; with too many, drop every other and double the stride."""
-        if not self.due(step):
+        """Keep a row, if its step is a multiple of `stride`: ask before making one that is not.
+
+        With too many rows every other one goes, and the stride doubles.
+        """
+        if step % self.stride:
             return
         self.rows.append([step, *values])
         if len(self.rows) > self.most:

@@ -495,10 +495,11 @@ class AdaptiveWarmup(Standing):
     def _advance(self, loss: float | None) -> None:
         before, others = self.state, self._others
         self.state = state = step(before, loss)
-        self._others = {word: step(each, loss) for word, each in others.items()}
-        for word, each in others.items():
-            for sentence in self._notices.after(each, self._others[word], loss):
-                warnings.warn(f"groups {word!r}, {sentence}", stacklevel=3)
+        if others:
+            self._others = {word: step(each, loss) for word, each in others.items()}
+            for word, each in others.items():
+                for sentence in self._notices.after(each, self._others[word], loss):
+                    warnings.warn(f"groups {word!r}, {sentence}", stacklevel=3)
         if not self._fed:
             self._fed = loss is not None and math.isfinite(loss)
             over = before.phase == "warmup" and state.phase != "warmup"
@@ -513,7 +514,7 @@ class AdaptiveWarmup(Standing):
         if state.status is not before.status or state.phase != before.phase:
             for sentence in self._notices.after(before, state, loss):
                 warnings.warn(sentence, stacklevel=3)
-        if self._history.due(before.step):
+        if before.step % self._history.stride == 0:
             self._history.add(
                 before.step,
                 math.nan if loss is None else loss,

@@ -20,7 +20,9 @@ except ModuleNotFoundError as error:  # the library itself needs neither
 from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
+from autowarmup.lab.verbs.compare import compare
 from autowarmup.lab.verbs.measure import measure
+from autowarmup.lab.verbs.replay import replay
 from autowarmup.lab.verbs.schedule import schedule
 from autowarmup.lab.verbs.theory import theory
 from autowarmup.lab.verbs.train import train
@@ -29,13 +31,12 @@ VERBS = {
     "train": train,
     "measure": measure,
     "bench": bench,
+    "compare": compare,
     "schedule": schedule,
+    "replay": replay,
     "theory": theory,
 }
-_MOVED = {
-    "compare": "autowarmup bench --set demo --out DIR",
-    "report": "autowarmup bench --draw --out DIR",
-}
+_MOVED = {"report": "autowarmup bench --draw --out DIR"}
 
 
 def main(arguments: list[str] | None = None) -> int:

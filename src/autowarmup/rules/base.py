@@ -148,6 +148,7 @@ class Rule(ABC, Generic[Memory]):
         needs_total_steps: whether it counts shares of the run, so that the end must be known.
         measured_start: least trust ratio of the first step (actual over promised decrease of the
             loss) where `calibrate` measures the first rate; `None`: there is nothing to measure.
+        gap_smoothing: factor of the exponential average of the gap, in [0, 1).
         decays_throughout: the decay multiplies its shares from the first update on, and warm-up has
             no end before that of the run.
     """
@@ -159,6 +160,7 @@ class Rule(ABC, Generic[Memory]):
     needs_bound: ClassVar[bool] = True
     needs_total_steps: ClassVar[bool] = True
     measured_start: ClassVar[float | None] = None
+    gap_smoothing = 0.9  # some have it as a setting
     decays_throughout: ClassVar[bool] = False
 
     @abstractmethod
@@ -193,11 +195,6 @@ class Rule(ABC, Generic[Memory]):
     def about(self) -> str:
         """One line for tables."""
         return (type(self).__doc__ or "").partition("\n")[0]
-
-    @property
-    def gap_smoothing(self) -> float:
-        """Factor of the exponential average of the gap, in [0, 1)."""
-        return 0.9
 
     @property
     def needs_kappa(self) -> bool:

@@ -259,8 +259,14 @@ class Paced(Rule[Pace]):
             seen, total, rough = 0, 0.0, 0.0
         if status is None and share < 1.0:
             lowered = looks.lowered
-            risen = share + looks.slope if lowered else ((after + 1) / length) ** power
-            share = min(1.0, risen)
+            if lowered:
+                share += looks.slope
+            elif power == 1.0:
+                share = (after + 1) / length
+            else:
+                share = ((after + 1) / length) ** power
+            if share > 1.0:  # min takes as long as all of this
+                share = 1.0
             if lowered and after != length - 1:  # where warm-up ends, that is said
                 status = event or Status.CLIMBING
         memory = record(Pace, (length, until, looks, seen, total, rough, last, power))

@@ -10,8 +10,8 @@ import pytest
 from autowarmup.lab.bench.alarms import CURVES, HARMFUL, alarms, walked
 from autowarmup.lab.bench.fleet_runs import train_fleet
 from autowarmup.lab.bench.plan import RunPlan
-from autowarmup.lab.bench.replay import POLICIES, loss_at, replayed
 from autowarmup.lab.bench.setups import Setup
+from autowarmup.lab.bench.sweeps import POLICIES, loss_at, replayed
 from autowarmup.rules import DEFAULT_RULE, rule_of
 from autowarmup.rules.families import family_named
 

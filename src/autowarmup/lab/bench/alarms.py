@@ -16,7 +16,8 @@ from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.rules import build, facts_of
 from autowarmup.lab.bench.setups import Setup, key
-from autowarmup.rules import Rule, Run, Status, begin, rule_of, step
+from autowarmup.recorded import walk
+from autowarmup.rules import Rule, Run, rule_of
 
 Json = dict[str, Any]
 
@@ -80,17 +81,13 @@ CURVES = (
 
 def walked(rule: Rule[Any], run: Run, losses: Iterable[float]) -> Json:
     """Return what a rule does over recorded losses: how far it rises, and where it goes back."""
-    state, lowered, share = begin(rule, run), [], 0.0
-    for at, loss in enumerate(losses):
-        state = step(state, loss)
-        share = max(share, state.share)
-        if state.status is Status.LOWERED:
-            lowered.append(at)
+    pairs = [(before, after) for before, _, after in walk(rule, run, losses)]
+    states = [after for _, after in pairs]
     return {
-        "lowered_at": lowered,
-        "highest_share": share,
-        "share_at_the_end": state.share,
-        "warmup_end_step": state.end,
+        "lowered_at": [old.step for old, new in pairs if new.lowered > old.lowered],
+        "highest_share": max(state.share for state in states),
+        "share_at_the_end": states[-1].share,
+        "warmup_end_step": states[-1].end,
     }
 
 

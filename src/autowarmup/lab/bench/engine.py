@@ -24,7 +24,7 @@ from autowarmup.lab.bench.progress import Progress
 from autowarmup.lab.bench.ray_pool import RayOptions, RayPool
 from autowarmup.lab.bench.records import Record, key_of, read_records, store_records
 from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.bench.workers import Job, Pool, TrainFunction, cores
+from autowarmup.lab.bench.workers import Here, Job, Pool, TrainFunction, cores
 
 FLEET = 16
 """Replicas that share an operation: more of them leave the cache."""
@@ -66,6 +66,7 @@ def run_plans(
     train: str | TrainFunction | None = None,
     progress: bool = True,
     ray: RayOptions | None = None,
+    here: bool = False,
 ) -> Outcome:
     """Run what `out` does not hold yet and return how far the plan has come.
 
@@ -78,6 +79,7 @@ def run_plans(
             or `lab.train` for the recipes.
         progress: show a live display on the terminal.
         ray: run on a Ray cluster with these options. Records are stored by this process either way.
+        here: train in this process, one run after the other, for a `train` that no other can have.
 
     Ctrl-C stops the jobs in progress, keeps every stored run and returns with `interrupted` set.
 
@@ -95,7 +97,11 @@ def run_plans(
     todo = [plan for plan in plans if plan.key not in held]
     missing, failures, interrupted = len(todo), [], False
     size = min(workers or cores(), len(todo)) or 1
-    pool = RayPool(ray, workers=workers) if ray and todo else Pool(size, max(1, cores() // size))
+    if here:
+        pool = Here()
+    else:
+        threads = max(1, cores() // size)
+        pool = RayPool(ray, workers=workers) if ray and todo else Pool(size, threads)
     jobs = _jobs(todo, out, train)
     (out / "runs").mkdir(parents=True, exist_ok=True)
     try:
@@ -107,7 +113,8 @@ def run_plans(
                     continue
                 display.ended(job, outcome)
                 if isinstance(outcome, str):
-                    failures.append(f"{job.id}: {outcome} (see {job.log})")
+                    where = f" (see {job.log})" if job.log.exists() else ""
+                    failures.append(f"{job.id}: {outcome}{where}")
                     continue
                 store_records(out, job.id, outcome)
                 missing -= len(outcome)
@@ -131,8 +138,8 @@ def check_ours(out: Path) -> None:
         raise ValueError(f"{out}: expected a directory, got a file")
     if out.exists() and any(out.iterdir()) and not any((out / name).exists() for name in _OURS):
         raise ValueError(
-            f"{out}: expected an empty directory or one begun by autowarmup bench, got other files "
-            "in it"
+            f"{out}: expected an empty directory or one that holds runs of autowarmup, got other "
+            "files in it"
         )
 
 

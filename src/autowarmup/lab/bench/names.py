@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from autowarmup.lab.bench.sets import HORIZONS, MULTIPLES
-from autowarmup.lab.bench.setups import BEST, LARGE_BATCH, SIZES, Setup, best_rate
+from autowarmup.lab.bench.setups import BEST, LARGE_BATCH, OWN, SIZES, Setup, best_rate
 from autowarmup.lab.report import style
 from autowarmup.lab.report.words import optimizer_name
 
@@ -122,6 +122,8 @@ def setup_name(setup: Mapping[str, Any], shared: Sequence[str] = ()) -> str:
         >>> setup_name(Setup("lion", 4e-3, steps=600).to_dict())
         'Lion, 4 x best rate, 600 updates'
     """
+    if setup["model"] == OWN:
+        return setup["optimizer"]
     parts = [part for part in variant_parts(setup) if part not in shared]
     return ", ".join([optimizer_name(setup["optimizer"]), rate_name(setup), *parts])
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from autowarmup.lab.bench.plan import RunPlan, planned
+from autowarmup.lab.bench.rules import facts_of, tokens_of
 from autowarmup.lab.bench.setups import BEST, LARGE_BATCH, Setup, best_rate
+from autowarmup.rules import Paced, Run
 from autowarmup.rules.registry import DEFAULT_RULE, HAND_TUNED
 
 MULTIPLES = (0.5, 1.0, 2.0, 4.0)
@@ -111,7 +113,7 @@ def protocol() -> list[RunPlan]:
 
 
 def logs() -> list[RunPlan]:
-    """Return runs of the default's ramp without its brake, of which every loss is kept.
+    """Return runs of a straight ramp as long as the default's, of which every loss is kept.
 
     At the best rate and at 4 and 16 times it; `bench.alarms` feeds them to rules.
     """
@@ -125,7 +127,10 @@ def logs() -> list[RunPlan]:
     ):
         for multiple in (1.0, 4.0, 16.0):
             for setup in at(multiple, **changes):
-                options = {"log": True, "best": best_rate(setup), "pace": {"sure": 1e9}}
+                ramp = Paced(tokens_per_update=tokens_of(setup))
+                length = ramp.length_in(Run(setup.steps, **facts_of(setup)))
+                options = {"log": True, "best": best_rate(setup)}
+                options["pace"] = {"sure": 1e9, "length": length}  # without its brake
                 plans += planned([setup], (DEFAULT_RULE,), seeds, options)
     return plans
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -65,6 +66,8 @@ class Setup:
     @property
     def id(self) -> str:
         """A readable name, different for different set-ups."""
+        if self.model == OWN:
+            return re.sub(r"\W+", "-", self.optimizer)
         name = f"{self.optimizer}-lr{self.lr:g}-{self.model}-b{self.batch}-{self.steps}"
         if self.data != "stdlib":
             name += f"-{self.data.strip('/').split('/')[-1]}"
@@ -99,6 +102,9 @@ NETWORKS: dict[str, tuple[tuple[int, int], ...]] = {
 """What else is trained side by side, beside "digits": two LSTM layers on bytes; a ResNet of three
 blocks and a vision transformer of two on rendered characters. The shapes of their matrices, each
 (outputs, inputs), kernels flattened."""
+
+OWN = "own"
+"""The model of a training that is the user's own; its set-up is called what the user calls it."""
 
 BEST = {"muon": 0.012, "lion": 0.001, "signum": 0.002, "normsgd": 0.05, "adamw": 0.008, "sgd": 0.5}
 """Per optimizer, the best peak rate of a sweep in factors of two with 5 % warm-up (micro, batch 8);

@@ -127,6 +127,19 @@ class Pool:
         self._running.clear()
 
 
+class Here:
+    """This process, with the same events; what a training prints is shown."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Yield an event as each job starts and ends."""
+        for job in jobs:
+            yield Event(job)
+            yield Event(job, _attempt(job))
+
+    def close(self) -> None:
+        """Do nothing: there is no process to stop."""
+
+
 def _begin(threads: int) -> None:
     """Prepare a process: it leaves with its parent, which alone decides what Ctrl-C means."""
     # torch reads them when it is imported, which is later.
@@ -148,16 +161,20 @@ def _end_with_parent() -> None:
 def attempt(job: Job) -> list[Record] | str:
     """Make the runs of a job and return the records, or the sentence why there are none."""
     with _output_to(job.log):
-        try:
-            train = job.train
-            if isinstance(train, str):
-                module, _, name = train.partition(":")
-                train = getattr(importlib.import_module(module), name)
-            return train(job.plans, job.scratch)
-        except Exception as error:
-            traceback.print_exc()
-            name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            return f"{name}{error}"
+        return _attempt(job)
+
+
+def _attempt(job: Job) -> list[Record] | str:
+    try:
+        train = job.train
+        if isinstance(train, str):
+            module, _, name = train.partition(":")
+            train = getattr(importlib.import_module(module), name)
+        return train(job.plans, job.scratch)
+    except Exception as error:
+        traceback.print_exc()
+        name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        return f"{name}{error}"
 
 
 @contextlib.contextmanager

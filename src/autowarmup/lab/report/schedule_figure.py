@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from autowarmup.lab.report import style
 
 
 def draw_schedule(
-    rates: list[float], losses: list[float] | None, *, title: str, end: int | None, path: Path
+    rates: Sequence[float],
+    losses: Sequence[float | None] | None,
+    *,
+    title: str,
+    end: int | None,
+    path: Path,
 ) -> None:
     """Draw the rate of every update, and below it the losses that it followed.
 
@@ -44,7 +50,8 @@ def draw_schedule(
         top.set_ylim(0, 1.15 * max(rates))
         top.set_ylabel("learning rate")
         if losses is not None:
-            panels[1].plot(range(len(losses)), losses, color=style.INK, linewidth=1.6)
+            seen = [(k, loss) for k, loss in enumerate(losses) if loss is not None]
+            panels[1].plot(*zip(*seen, strict=True), color=style.INK, linewidth=1.6)
             panels[1].set_ylabel("loss")
         panels[-1].set_xlabel("update")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from autowarmup.lab.verbs.ray_options import ray_options
 from autowarmup.lab.verbs.typed import command
 
 
@@ -39,15 +40,11 @@ def bench(
         retries: how often a run whose process or node died is tried again.
     """
     from autowarmup.lab.bench.job import run_set, write_report
-    from autowarmup.lab.bench.ray_pool import RayOptions
     from autowarmup.lab.bench.terminal import print_summary
 
-    wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
-    if engine == "local" and wanted != RayOptions():
-        raise ValueError("expected --engine ray with the options of Ray, got --engine local")
+    ray = ray_options(engine, address, cpus_per_run, gpus_per_run, memory_per_run, retries)
     missing = interrupted = False
     if not draw:
-        ray = wanted if engine == "ray" else None
         outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
         print(outcome.sentence)
         missing, interrupted = bool(outcome.missing), outcome.interrupted

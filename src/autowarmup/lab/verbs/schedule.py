@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
 
-from autowarmup.history import Trace
 from autowarmup.lab.train.recipes import Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
 from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
+from autowarmup.lab.verbs.typed import counted
 from autowarmup.rules import (
     DEFAULT_RULE,
     GapLaw,
     Rule,
     Run,
-    Status,
     Untuned,
     begin,
     rule_of,
     step,
 )
 from autowarmup.rules.gap_law.law import SmoothnessLaw
+from autowarmup.rules.life import with_decay
 from autowarmup.rules.state import WarmupState
 
 ROWS = 16
@@ -34,26 +36,30 @@ def schedule(
     recipe: str = "tiny-cpu",
     optimizer: str = "muon",
     lr: Annotated[float | None, FROM_RECIPE] = None,
+    parameters: Annotated[float | None, FROM_RECIPE] = None,
     steps: Annotated[int | None, filled_by("the recipe's, or as many as there are losses")] = None,
     decay: str = "cosine",
+    decay_after: Annotated[int | None, filled_by("where warm-up ends")] = None,
     losses: Annotated[Path | None, filled_by("a typical curve")] = None,
     loss0: float = 5.5,
     lower_bound: float = 0.0,
     json: bool = False,
     figure: Path | None = None,
 ) -> int:
-    """Show the rates that a warm-up rule would give, without training.
+    """Show the ramp, the plateau and the decay that a warm-up rule would give, without training.
 
-    A rule that follows the loss is walked along a typical loss curve, or along those of a file.
+    A rule that follows the loss is walked along a typical loss curve, or along that of a log.
 
     Args:
         rule: as in `autowarmup train`: paced, "linear 5%", "flat(div=50)", ...
         recipe: tiny-cpu, small-cpu, llama-124m or llama-210m.
         optimizer: as in `autowarmup train`; some rules ask for its norm or its averages.
         lr: peak learning rate.
+        parameters: how many are trained, e.g. 1.3e9, for "paced(tokens_per_update=...)".
         steps: updates in the run.
         decay: what follows the peak: cosine, linear, wsd, sqrt or constant.
-        losses: a file with a loss per update: trace.jsonl of a run, or text with a number a line.
+        decay_after: updates before the decay, as in a run whose end is not known until then.
+        losses: a log of losses, of any kind that `autowarmup replay` reads.
         loss0: first loss of the typical curve.
         lower_bound: a number that the loss cannot go below.
         json: print one JSON object for machines.
@@ -65,26 +71,29 @@ def schedule(
     lr = size.rates[optimizer] if lr is None else lr
     if not 0 < lr < float("inf"):
         raise ValueError(f"expected lr > 0, got {lr}")
-    read = None if losses is None else read_losses(losses)
+    read = None if losses is None else losses_of(losses)
     if steps is None:
         steps = size.steps if read is None else len(read)
     facts = optimizer_facts(chosen, size, optimizer)
+    if parameters is not None:
+        facts["parameters"] = counted(parameters)
     run = Run(steps, decay=decay, lower_bound=lower_bound, **facts)
     walked = read or typical_losses(steps, loss0, lower_bound)
-    states = walk(chosen, run, walked)
+    states = walk(chosen, run, walked, decay_after)
     origin = "a typical loss curve" if losses is None else str(losses)
     rates = [lr * state.factor for state in states[:-1]]
     values = {
         "rule": chosen.name, "lr": lr, "steps": steps, "decay": decay,
         "losses": origin if chosen.reads_loss else None,
         "warmup_end_step": states[-1].end, "warmup_ended_by": states[-1].ended_by,
+        "stretches": stretches(rates, states[-1].end),
         "kappa": run.kappa, **law_of(states[-1], lr),
     }  # fmt: skip
     if json:
         print(json_format.dumps({**values, "rates": rates}))
     else:
         _print(values, chosen, rates, walked)
-        lowered = sum(state.status is Status.LOWERED for state in states)
+        lowered = states[-1].lowered
         if lowered:
             print(f"\nThe loss stalls on the way: the rate is lowered at {lowered} looks.")
     if figure is not None:
@@ -110,24 +119,61 @@ def typical_losses(steps: int, loss0: float, lower_bound: float) -> list[float]:
     return [lower_bound + gap0 * (1 + 100 * k / steps) ** -0.25 for k in range(steps)]
 
 
-def read_losses(path: Path) -> list[float]:
-    """Return the losses of a trace, or of a text with a number a line."""
-    if path.suffix == ".jsonl":
-        return Trace.read(path).column("loss")
-    try:
-        return [float(word) for word in path.read_text().split()]
-    except ValueError as error:
-        raise ValueError(f"losses: expected a number a line in {path}: {error}") from None
+def losses_of(path: Path) -> list[float | None]:
+    """Return the loss of each update of a log, `None` where it has none."""
+    from autowarmup.lab.replay.read import read_logs
+
+    log = read_logs([path])
+    losses: list[float | None] = [None] * (int(log.steps[-1]) + 1)
+    for at, loss in zip(log.steps.tolist(), log.losses.tolist(), strict=True):
+        losses[at] = loss
+    return losses
 
 
-def walk(rule: Rule[Any], run: Run, losses: list[float]) -> list[WarmupState]:
-    """Return the state of a rule before each update of a run, and after the last."""
-    if len(losses) < run.length:
-        raise ValueError(f"losses: expected {run.length}, one per update, got {len(losses)}")
+def walk(
+    rule: Rule[Any], run: Run, losses: Sequence[float | None], decay_after: int | None = None
+) -> list[WarmupState]:
+    """Return the state of a rule before each update of a run, and after the last.
+
+    Raises:
+        ValueError: too few losses, or a decay that begins outside the run.
+    """
+    total = run.length
+    if len(losses) < total:
+        raise ValueError(f"losses: expected {total}, one per update, got {len(losses)}")
+    if decay_after is not None:
+        if not 0 <= decay_after < total:
+            raise ValueError(f"decay_after: expected 0 to {total - 1} updates, got {decay_after}")
+        run = replace(run, total_steps=None)
     states = [begin(rule, run)]
-    for loss in losses[: run.length]:
+    for at, loss in enumerate(losses[:total]):
+        if at == decay_after:
+            states[-1] = with_decay(states[-1], total - at)
         states.append(step(states[-1], loss))
     return states
+
+
+def stretches(rates: Sequence[float], end: int | None) -> list[dict[str, Any]]:
+    """Return what the rate does from where to where: ramp, plateau, decay.
+
+    Example:
+        >>> stretches([0.5, 1.0, 1.0, 0.5], 1)
+        [{'what': 'ramp', 'first': 0, 'last': 0},
+         {'what': 'plateau', 'first': 1, 'last': 2},
+         {'what': 'decay', 'first': 3, 'last': 3}]
+    """
+    if end is None or end >= len(rates):
+        return [{"what": "ramp", "first": 0, "last": len(rates) - 1}]
+    level = (at for at in range(end, len(rates)) if rates[at] != rates[end])
+    down = next(level, len(rates))
+    if down == end + 1 < len(rates):  # the first update of a decay is at its peak
+        down = end
+    parts = (("ramp", 0, end), ("plateau", end, down), ("decay", down, len(rates)))
+    return [
+        {"what": what, "first": first, "last": after - 1}
+        for what, first, after in parts
+        if after > first
+    ]
 
 
 def law_of(state: WarmupState, lr: float) -> dict[str, float]:
@@ -161,7 +207,7 @@ def optimizer_facts(rule: Rule[Any], size: Recipe, optimizer: str) -> dict[str, 
 
 
 def _print(
-    values: dict[str, Any], rule: Rule[Any], rates: list[float], losses: list[float]
+    values: dict[str, Any], rule: Rule[Any], rates: list[float], losses: Sequence[float | None]
 ) -> None:
     console = Console(highlight=False)
     steps, end = values["steps"], values["warmup_end_step"]
@@ -171,6 +217,8 @@ def _print(
     console.print(follows if rule.reads_loss else "It does not follow the loss.", soft_wrap=True)
     if end is not None:
         console.print(f"Warm-up ends at update {end} ({values['warmup_ended_by']}).")
+        parts = (f"{p['what']} {p['first']:,} to {p['last']:,}" for p in values["stretches"])
+        console.print(f"Updates: {', '.join(parts)}.", soft_wrap=True)
     if "r" in values:
         law = SmoothnessLaw(values["K0"], values["K1"], values["K2"])
         console.print(
@@ -183,5 +231,6 @@ def _print(
     for k in sorted(shown - {steps}):
         bar = "█" * max(1, round(36 * rates[k] / values["lr"]))
         mark = "  [bold]warm-up ends[/bold]" if k == end else ""
-        loss = f"{losses[k]:9.4g}" if rule.reads_loss else "        -"
+        seen = losses[k] if rule.reads_loss else None
+        loss = "        -" if seen is None else f"{seen:9.4g}"
         console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")

@@ -1,0 +1,5 @@
+"""Warm-up rules compared on one training of the user's own: the same seeds for all of them."""
+
+from autowarmup.lab.compare.own import compare_rules
+
+__all__ = ["compare_rules"]
