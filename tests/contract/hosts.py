@@ -16,6 +16,7 @@ from torch import nn
 
 from autowarmup import AdaptiveWarmup
 from autowarmup.rules import DEFAULT_RULE, Run, WarmupState, begin, rule_of, step
+from autowarmup.rules.life import with_decay, with_end, with_ramp
 
 STEPS = 60
 
@@ -43,7 +44,9 @@ class Host:
     tolerance = 0.0
     skips = True
 
-    def __init__(self, steps: int = STEPS, **options: Any) -> None:
+    calls: ClassVar[tuple[str, ...]] = ("start_decay", "extend", "rewarm")
+
+    def __init__(self, steps: int | None = STEPS, **options: Any) -> None:
         """Start a run; `options` are those of `AdaptiveWarmup` (rule, decay, ...)."""
         raise NotImplementedError
 
@@ -65,6 +68,10 @@ class Host:
 
     def status(self) -> str:
         """Return the name of the `Status` after the last update."""
+        raise NotImplementedError
+
+    def ask(self, call: str, steps: int) -> None:
+        """Make one of `calls` between two updates."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,6 +106,10 @@ class Core(Host):
 
     def status(self) -> str:
         return self.state.status.name
+
+    def ask(self, call: str, steps: int) -> None:
+        life = {"start_decay": with_decay, "extend": with_end, "rewarm": with_ramp}
+        self.state = life[call](self.state, steps)
 
     def state_dict(self) -> dict[str, Any]:
         return self.state.to_dict()
@@ -146,6 +157,10 @@ class PlainLoop(Host):
 
     def status(self) -> str:
         return self.scheduler.status.name
+
+    def ask(self, call: str, steps: int) -> None:
+        said = getattr(self.scheduler, call)(steps)
+        assert "update" in said
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -13,6 +13,7 @@ from hosts import STEPS, Host
 
 from autowarmup.integrations.optax import (
     AdaptiveWarmupSchedule,
+    WarmupState,
     scale_by_adaptive_warmup,
     status,
 )
@@ -33,7 +34,10 @@ class Optax(Host):
     peaks = (0.5, 0.03)
     tolerance = 3e-6  # float32; measured: 3e-7
 
-    def __init__(self, steps: int = STEPS, **options: Any) -> None:
+    calls = ("start_decay", "rewarm")  # its end is a constant of what is compiled
+
+    def __init__(self, steps: int | None = STEPS, **options: Any) -> None:
+        self.schedule = AdaptiveWarmupSchedule(1.0, steps, **options)
         key = (type(self), steps, tuple(sorted(options.items())))
         if key not in _STEPS:
             tx = self.build(steps, options)
@@ -41,7 +45,7 @@ class Optax(Host):
         tx, self.step = _STEPS[key]
         self.state = tx.init(PARAMS)
 
-    def build(self, steps: int, options: dict[str, Any]) -> Any:
+    def build(self, steps: int | None, options: dict[str, Any]) -> Any:
         rates = {"w": optax.sgd(self.peaks[0]), "b": optax.sgd(self.peaks[1])}
         groups = optax.partition(rates, {"w": "w", "b": "b"})
         chained = optax.chain(groups, scale_by_adaptive_warmup(steps, **options))
@@ -66,6 +70,14 @@ class Optax(Host):
     def status(self) -> str:
         return status(self.state).name
 
+    def ask(self, call: str, steps: int) -> None:
+        def moved(node: Any) -> Any:
+            inside = isinstance(node, WarmupState)
+            return getattr(self.schedule, call)(node, steps) if inside else node
+
+        leaf = lambda node: isinstance(node, WarmupState)  # noqa: E731
+        self.state = jax.tree.map(moved, self.state, is_leaf=leaf)
+
     def state_dict(self) -> dict[str, Any]:
         return {"leaves": [torch.tensor(np.asarray(x)) for x in jax.tree.leaves(self.state)]}
 
@@ -81,7 +93,7 @@ class OptaxSchedule(Optax):
     peaks = (0.5,)
     skips = False
 
-    def build(self, steps: int, options: dict[str, Any]) -> Any:
+    def build(self, steps: int | None, options: dict[str, Any]) -> Any:
         schedule = AdaptiveWarmupSchedule(self.peaks[0], steps, **options)
         return optax.inject_hyperparams(optax.sgd)(learning_rate=schedule)
 

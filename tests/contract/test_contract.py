@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import math
+import warnings
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,39 @@ def test_reading_twice_changes_nothing(host):
     drive(run, [5.0, 4.0, 3.0])
     first = (str(run.state_dict()), run.rates(), run.status())
     assert first == (str(run.state_dict()), run.rates(), run.status())
+
+
+LIVES = {
+    "an end told late": (None, 20, "start_decay", 25),
+    "a decay begun early": (STEPS, 20, "start_decay", 12),
+    "a decay begun anew": (STEPS, 35, "start_decay", 10),
+    "a longer end in warm-up": (30, 6, "extend", 45),
+    "a longer end in the decay": (30, 25, "extend", 45),
+    "a later ramp": (STEPS, 25, "rewarm", 6),
+}
+
+
+@every_host
+@pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
+def test_what_becomes_of_a_run_is_the_same_everywhere_and_resumes(host, life):
+    total, at, call, steps = life
+    if call not in host.calls:
+        pytest.skip("this host has a fixed end")
+    losses = [falling_loss(k) for k in range(45)]
+    core, late = Core(total, rule="linear 9 steps"), ([None] * host.lag + losses)[:45]
+    wanted = []
+    for k, loss in enumerate(late):
+        if k == at:
+            core.ask(call, steps)
+        wanted.append([peak * core.state.factor for peak in host.peaks])
+        core.update(loss)
+    run = host(total, rule="linear 9 steps")
+    rates = drive(run, losses[:at])
+    run.ask(call, steps)
+    rates += drive(run, losses[at : at + 3])
+    resumed = host(total, rule="linear 9 steps")
+    with warnings.catch_warnings():  # where the end moved, that is said at loading
+        warnings.filterwarnings("ignore", message="the saved state goes on as it was saved")
+        resumed.load(run.state_dict())
+    rates += drive(resumed, losses[at + 3 :])
+    assert same(host, rates, wanted)
