@@ -4,12 +4,15 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= demo
 
-.PHONY: help demo test lint format bench curvature theory benchmarks clean
+.PHONY: help demo test lint format docs notebook dist bench curvature theory benchmarks clean
 
 help:
 	@echo "make demo        set up, train small LLaMA models with adaptive and hand-tuned warm-up, draw demo/report.html"
 	@echo "make test        set up and run the tests"
 	@echo "make lint        ruff and pyright"
+	@echo "make docs        the documentation site in site/, where a warning is an error"
+	@echo "make notebook    run examples/tutorial.ipynb and store what it prints and draws (a minute)"
+	@echo "make dist        wheel and source distribution in dist/, checked"
 	@echo "make bench       the committed benchmark of warm-up rules again (about 3 hours on 2 cores; resumes)"
 	@echo "make curvature   the committed curvature measurements again (about 1.5 hours on 2 cores)"
 	@echo "make theory      the committed check of every theorem and the studies beside it again (minutes)"
@@ -37,6 +40,19 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # --quiet would not count warnings
+	$(BIN)/python tools/check_site.py site
+
+notebook: $(READY)
+	$(BIN)/python tools/notebook.py
+
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/check_dist.py dist
+
 bench: $(READY)
 	$(BIN)/autowarmup bench --out results/bench
 	$(BIN)/autowarmup bench --set robustness --out results/bench
@@ -59,4 +75,4 @@ benchmarks: $(READY)
 	$(BIN)/python benchmarks/gpu_syncs.py
 
 clean:
-	rm -rf .venv build src/*.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site src/*.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -15,6 +15,7 @@ from autowarmup import Lion
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+CURVATURE = (ROOT / "docs" / "curvature.md").read_text()
 
 
 class Classifier(nn.Module):
@@ -58,9 +59,13 @@ def test_every_link_into_the_repository_exists(page):
     assert missing == []
 
 
-@pytest.mark.parametrize(("page", "number"), [("README.md", 1), ("docs/curvature.md", 0)])
-def test_curvature_is_measured_in_a_few_lines(page, number, capsys):
-    code = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[number]
+def test_it_is_short_and_needs_no_word_that_only_insiders_know():
+    assert len(README.split()) <= 700
+    assert not re.search(r"regret|LMO|kappa|div\b|gap law|watched", README)
+
+
+def test_curvature_is_measured_in_a_few_lines(capsys):
+    code = re.findall(r"```python\n(.*?)```", CURVATURE, re.DOTALL)[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 6
     before, after = code.split("...")
     torch.manual_seed(0)

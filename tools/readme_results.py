@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import bench_results
+import evidence_results
 import figure_results
 import theory_results
 
@@ -279,11 +280,8 @@ def pages() -> dict[Path, dict[str, list[str]]]:
     summary, bench = json.loads(STUDY.read_text()), bench_results.summary()
     return {
         **figure_results.pages(),
-        ROOT / "README.md": {
-            "bench_rules": bench_results.rules_table(bench),
-            "bench_findings": bench_results.findings(bench),
-            "benchmarks": benchmarks_table(),
-        },
+        **evidence_results.pages(),
+        ROOT / "docs" / "speed.md": {"benchmarks": benchmarks_table()},
         ROOT / "docs" / "at-scale.md": {
             "sweeps": bench_results.sweeps_table(),
             "logs": bench_results.logs_table(),
@@ -291,6 +289,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
         },
         ROOT / "docs" / "bench.md": {
             "rules": bench_results.rules_table(bench),
+            "findings": bench_results.findings(bench),
             "against": bench_results.against_table(bench),
             "choice": bench_results.parts_table(bench, "by_choice"),
             "horizon": bench_results.parts_table(bench, "by_horizon"),

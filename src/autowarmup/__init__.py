@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autowarmup.rules.gap_law.law import SmoothnessLaw
     from autowarmup.scheduler import AdaptiveWarmup
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AdaptiveWarmup": "autowarmup.scheduler",
