@@ -30,6 +30,7 @@ class Muon(LMOOptimizer):
         scale: "match_rms_adamw", "original" (sqrt(max(1, m / n))) or "none".
         method: "newton_schulz" or "exact" (SVD, slow).
         ns_steps: iterations of Newton-Schulz.
+        masters: float32 state for 16-bit weights; see `LMOOptimizer`.
 
     Raises:
         ValueError: as `LMOOptimizer` and `groups.assign`.
@@ -56,6 +57,7 @@ class Muon(LMOOptimizer):
         scale: str = "match_rms_adamw",
         method: str = "newton_schulz",
         ns_steps: int = 5,
+        masters: bool = True,
     ) -> None:
         if adamw_lr is None:
             # Each group owns its rate: a scheduler would write into a shared tensor twice.
@@ -73,6 +75,7 @@ class Muon(LMOOptimizer):
             scale=scale,
             method=method,
             ns_steps=ns_steps,
+            masters=masters,
         )
 
 
@@ -93,9 +96,16 @@ class Lion(LMOOptimizer):
         lr: Rate = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.1,
+        masters: bool = True,
     ) -> None:
         super().__init__(
-            params, lr, norm="linf", momentum_style="lion", betas=betas, weight_decay=weight_decay
+            params,
+            lr,
+            norm="linf",
+            momentum_style="lion",
+            betas=betas,
+            weight_decay=weight_decay,
+            masters=masters,
         )
 
 
@@ -111,7 +121,12 @@ class Signum(LMOOptimizer):
     """
 
     def __init__(
-        self, params: ParamsT, lr: Rate = 1e-4, momentum: float = 0.9, weight_decay: float = 0.1
+        self,
+        params: ParamsT,
+        lr: Rate = 1e-4,
+        momentum: float = 0.9,
+        weight_decay: float = 0.1,
+        masters: bool = True,
     ) -> None:
         super().__init__(
             params,
@@ -120,14 +135,28 @@ class Signum(LMOOptimizer):
             momentum=momentum,
             momentum_style="heavy_ball",
             weight_decay=weight_decay,
+            masters=masters,
         )
 
 
 class SignSGD(LMOOptimizer):
     """SignSGD: the sign of the gradient, without momentum (arXiv 1802.04434)."""
 
-    def __init__(self, params: ParamsT, lr: Rate = 1e-4, weight_decay: float = 0.1) -> None:
-        super().__init__(params, lr, norm="linf", momentum_style="none", weight_decay=weight_decay)
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Rate = 1e-4,
+        weight_decay: float = 0.1,
+        masters: bool = True,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            norm="linf",
+            momentum_style="none",
+            weight_decay=weight_decay,
+            masters=masters,
+        )
 
 
 class NormalizedSGD(LMOOptimizer):
@@ -144,7 +173,12 @@ class NormalizedSGD(LMOOptimizer):
     """
 
     def __init__(
-        self, params: ParamsT, lr: Rate = 1e-2, momentum: float = 0.95, weight_decay: float = 0.1
+        self,
+        params: ParamsT,
+        lr: Rate = 1e-2,
+        momentum: float = 0.95,
+        weight_decay: float = 0.1,
+        masters: bool = True,
     ) -> None:
         super().__init__(
             params,
@@ -153,4 +187,5 @@ class NormalizedSGD(LMOOptimizer):
             momentum=momentum,
             momentum_style="ema",
             weight_decay=weight_decay,
+            masters=masters,
         )
