@@ -2,11 +2,12 @@
 
 from autowarmup.norms.elementwise import Frobenius, LInf
 from autowarmup.norms.groups import assign
+from autowarmup.norms.muon import Muon
 from autowarmup.norms.named import NORMS, norm_of
 from autowarmup.norms.norm import Norm
 from autowarmup.norms.optimizer import LMOOptimizer
 from autowarmup.norms.polar import newton_schulz, polar_exact
-from autowarmup.norms.presets import Lion, Muon, NormalizedSGD, SignSGD, Signum
+from autowarmup.norms.presets import Lion, NormalizedSGD, SignSGD, Signum
 from autowarmup.norms.products import EuclideanOverBlocks, MaxOverBlocks
 from autowarmup.norms.singular import nuclear_norm, spectral_norm
 from autowarmup.norms.spectral import Spectral

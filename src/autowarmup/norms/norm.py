@@ -61,6 +61,10 @@ class Norm(ABC):
     def kappa(self, shape: Sequence[int]) -> float:
         """Return sup dual(v) / norm(v) over the blocks of a 2-D shape (arXiv 2602.05813)."""
 
+    def accepts(self, shape: Sequence[int]) -> bool:
+        """Whether a block of this shape has the norm."""
+        return len(shape) == 2 or not self.matrices_only
+
     def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the norm of each block, shape (len(blocks),), in float32 at least."""
         return stack_scalars([self.norm(block) for block in blocks])

@@ -36,7 +36,7 @@ class LMOOptimizer(Optimizer):
     Args:
         params: parameters, (name, parameter) pairs, or groups of either.
         lr: peak step length in units of the norm (times `scale`); a float or a 1-element tensor.
-        norm: "spectral" (2-D parameters only), "linf", "frobenius", "adamw", or a `Norm` of your
+        norm: "spectral" (matrices), "linf", "frobenius", "adamw", or a `Norm` of your
             own (docs/add-a-norm.md); groups and saved states hold its name.
         momentum: the factor b of the styles below.
         momentum_style: "none" (d = g), "heavy_ball" (m <- b m + g, d = m), "ema" (m <- b m
@@ -49,6 +49,7 @@ class LMOOptimizer(Optimizer):
             (0.2 sqrt(max(m, n)), arXiv 2502.16982), "original" (sqrt(max(1, m / n))).
         method: how the lmo of norm "spectral" is computed: "newton_schulz" or "exact" (SVD, slow).
         ns_steps: iterations of Newton-Schulz.
+        flatten: under norm "spectral", take kernels of shape (n, ...) as matrices (n, -1).
         masters: for bfloat16 and float16 weights, keep the momentum and what rounding takes from
             the weight in float32, so that a step is that of float32 (docs/precision.md). False
             stores everything in the weight's type: 6 bytes less per entry (AdamW: 8), and what is
@@ -82,6 +83,7 @@ class LMOOptimizer(Optimizer):
         scale: str = "none",
         method: str = "newton_schulz",
         ns_steps: int = 5,
+        flatten: bool = False,
         masters: bool = True,
     ) -> None:
         self.norms: dict[str, Norm] = {}
@@ -89,7 +91,7 @@ class LMOOptimizer(Optimizer):
             "lr": lr, "norm": self._name(norm), "momentum": momentum,
             "momentum_style": momentum_style, "betas": betas, "eps": eps,
             "weight_decay": weight_decay, "scale": scale, "method": method, "ns_steps": ns_steps,
-            "masters": masters,
+            "flatten": flatten, "masters": masters,
         }  # fmt: skip
         super().__init__(params, defaults)
 
@@ -111,7 +113,7 @@ class LMOOptimizer(Optimizer):
         if name == "adamw":
             return None
         if name == "spectral" and name not in self.norms:
-            return Spectral(group["method"], steps=group["ns_steps"])
+            return Spectral(group["method"], steps=group["ns_steps"], flatten=group["flatten"])
         if name not in self.norms and name not in NORMS:
             raise ValueError(f"norm: the saved state needs an optimizer with the norm {name!r}")
         return self.norms.get(name) or NORMS[name]()

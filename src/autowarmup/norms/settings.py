@@ -46,8 +46,9 @@ def check_settings(group: Mapping[str, Any], norms: Collection[str]) -> None:
             raise ValueError(f"{key}: expected one of {', '.join(allowed)}, got {group[key]!r}")
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps < 100:
         raise ValueError(f"ns_steps: expected a whole number from 1 to 99, got {steps!r}")
-    if not isinstance(group["masters"], bool):
-        raise ValueError(f"masters: expected True or False, got {group['masters']!r}")
+    for name in ("masters", "flatten"):
+        if not isinstance(group[name], bool):
+            raise ValueError(f"{name}: expected True or False, got {group[name]!r}")
     if group["scale"] != "none" and group["norm"] not in ("spectral", "adamw"):
         got = f"norm {group['norm']!r}, got {group['scale']!r}"
         raise ValueError(f"scale: expected 'none' with {got}")
@@ -66,7 +67,7 @@ def check_parameters(group: Mapping[str, Any], norm: Norm | None) -> None:
             raise ValueError(f"expected real parameters, got {name} of dtype {p.dtype}")
         if is_expanded(p):
             raise ValueError(f"expected entries with memory of their own, got {name} expanded")
-        if norm is not None and norm.matrices_only and p.ndim != 2:
+        if norm is not None and not norm.accepts(p.shape):
             got = f"{name} of shape {tuple(p.shape)}"
             raise ValueError(f"the {norm.name} norm is one of matrices: expected 2-D, got {got}")
 
