@@ -2,6 +2,7 @@
 
 from autowarmup.norms.elementwise import Frobenius, LInf
 from autowarmup.norms.groups import assign
+from autowarmup.norms.kernels import kernels
 from autowarmup.norms.muon import Muon
 from autowarmup.norms.named import NORMS, norm_of
 from autowarmup.norms.norm import Norm
@@ -27,6 +28,7 @@ __all__ = [
     "Signum",
     "Spectral",
     "assign",
+    "kernels",
     "newton_schulz",
     "norm_of",
     "nuclear_norm",

@@ -48,6 +48,7 @@ class RoleTable:
             self.roles.setdefault(id(p), ParameterRole(name, p))
 
     def set(self, p: Tensor, **changes: Any) -> None:
+        """Write down what is known of a parameter."""
         self.roles[id(p)] = replace(self.roles[id(p)], **changes)
 
     def is_repeated(self, name: str) -> bool:

@@ -112,6 +112,6 @@ def _finish(
             table.set(p, head=True, why=why)
     else:
         find_heads(table, whole)
-        if embeddings is None and whole:
-            find_tables(table)
+    if embeddings is None and whole:
+        find_tables(table)
     return list(table.roles.values())

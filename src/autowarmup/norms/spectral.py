@@ -21,6 +21,8 @@ METHODS = ("newton_schulz", "exact")
 # on a 2-core Zen 5: 8 matrices of 128 x 128 take 16 us each stacked and 46 us alone; from 384 x 384
 # there is no difference.
 _ALONE = 384 * 384
+# Entries that may always be stacked: 4 MiB in float32.
+_STACK = 2**20
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,20 @@ class Spectral(Norm):
         return [u.view_as(x) for u, x in zip(results, blocks, strict=True)]
 
     def batches(self, blocks: Sequence[Tensor]) -> list[list[int]]:
-        """Return the indices of the matrices that are worth stacking, group by group."""
-        groups: defaultdict[object, list[int]] = defaultdict(list)
+        """Return the indices of the matrices that are worth stacking, group by group.
+
+        A stack passes through about three and a half times its size (the direction, its copy in
+        half precision, the iteration), so it holds an eighth of all: half a size on top.
+        """
+        most = max(sum(block.numel() for block in blocks) // 8, _STACK)
+        groups: defaultdict[object, list[list[int]]] = defaultdict(list)
         for index, block in enumerate(blocks):
             alone = block.device.type == "cpu" and block.numel() >= _ALONE
-            groups[index if alone else (block.shape, block.dtype, block.device)].append(index)
-        return list(groups.values())
+            stacks = groups[index if alone else (block.shape, block.dtype, block.device)]
+            if not stacks or (len(stacks[-1]) + 1) * block.numel() > most:
+                stacks.append([])
+            stacks[-1].append(index)
+        return [stack for stacks in groups.values() for stack in stacks]
 
     def _stacked(
         self, function: Callable[[Tensor], Tensor], matrices: Sequence[Tensor]
