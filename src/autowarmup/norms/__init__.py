@@ -8,6 +8,7 @@ from autowarmup.norms.named import NORMS, norm_of
 from autowarmup.norms.norm import Norm
 from autowarmup.norms.optimizer import LMOOptimizer
 from autowarmup.norms.polar import newton_schulz, polar_exact
+from autowarmup.norms.polar_express import polar_express
 from autowarmup.norms.presets import Lion, NormalizedSGD, SignSGD, Signum
 from autowarmup.norms.products import EuclideanOverBlocks, MaxOverBlocks
 from autowarmup.norms.singular import nuclear_norm, spectral_norm
@@ -33,5 +34,6 @@ __all__ = [
     "norm_of",
     "nuclear_norm",
     "polar_exact",
+    "polar_express",
     "spectral_norm",
 ]

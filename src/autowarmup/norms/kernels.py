@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autowarmup.norms.polar import KELLER_JORDAN, RESTART, Triple, newton_schulz, parts
+from autowarmup.norms.polar import KELLER_JORDAN, Triple, newton_schulz, one_per_step, parts
 
 PACKAGE = "gram_newton_schulz"
 _HOPPER = (9, 0)
 
 
-def kernels(*, steps: int = 5, coefficients: Triple = KELLER_JORDAN) -> Callable[[Tensor], Tensor]:
+def kernels(
+    *, steps: int = 5, coefficients: Triple | tuple[Triple, ...] = KELLER_JORDAN
+) -> Callable[[Tensor], Tensor]:
     """Return an orthogonalizer for `Muon(..., orthogonalize=kernels())`.
 
     On a GPU from Hopper on it is the package gram-newton-schulz (extra `kernels`), in float16 and
@@ -26,7 +28,7 @@ def kernels(*, steps: int = 5, coefficients: Triple = KELLER_JORDAN) -> Callable
 
     Args:
         steps: number of iterations.
-        coefficients: (a, b, c) of every step.
+        coefficients: as in `newton_schulz`.
 
     Example:
         >>> x = torch.diag(torch.tensor([3.0, 2.0]))
@@ -36,7 +38,7 @@ def kernels(*, steps: int = 5, coefficients: Triple = KELLER_JORDAN) -> Callable
     return partial(_orthogonalize, steps=steps, coefficients=coefficients)
 
 
-def _orthogonalize(x: Tensor, *, steps: int, coefficients: Triple) -> Tensor:
+def _orthogonalize(x: Tensor, *, steps: int, coefficients: Triple | tuple[Triple, ...]) -> Tensor:
     if _has_kernels(x.device):
         return _compiled(steps, coefficients)(x)
     return newton_schulz(x, steps=steps, coefficients=coefficients)
@@ -57,14 +59,14 @@ def _has_kernels(device: torch.device) -> bool:
 
 
 @cache
-def _compiled(steps: int, coefficients: Triple) -> Any:
+def _compiled(steps: int, coefficients: Triple | tuple[Triple, ...]) -> Any:
     import gram_newton_schulz  # pyright: ignore[reportMissingImports]
 
-    begins: list[int] = []
-    for part in parts(steps, RESTART[2])[:-1]:
-        begins.append(part + (begins[-1] if begins else 0))
+    triples = one_per_step(coefficients, steps)
+    lengths = [len(part) for part in parts(triples, torch.float16)]
+    begins = [sum(lengths[:index]) for index in range(1, len(lengths))]
     return gram_newton_schulz.GramNewtonSchulz(
-        ns_coefficients=[list(coefficients)] * steps,
+        ns_coefficients=[list(triple) for triple in triples],
         gram_newton_schulz_reset_iterations=begins,
         # Not "reduce-overhead": its graphs write the next result over the last one.
         compile_kwargs={"fullgraph": True},

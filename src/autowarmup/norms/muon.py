@@ -45,7 +45,7 @@ class Muon(LMOOptimizer):
         adamw_betas: of the AdamW part.
         adamw_eps: of the AdamW part.
         scale: "match_rms_adamw", "original" (sqrt(max(1, m / n))) or "none".
-        method: "newton_schulz" or "exact" (SVD, slow).
+        method: "newton_schulz", "polar_express" or "exact" (SVD, slow); see `LMOOptimizer`.
         ns_steps: iterations of Newton-Schulz.
         masters: float32 state for 16-bit weights; see `LMOOptimizer`.
         heads: what the output is: names (of parameters or modules), modules or parameters. Looked

@@ -14,6 +14,8 @@ precision it begins anew after three steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -31,12 +33,14 @@ _BLOCK, _SYMMETRIC_FROM = 192, 512
 # short one is at least _SYMMETRIC_FROM: five steps are then 14 products of the small side and 4
 # with the long one, instead of 5 and 10.
 _LONG = 1.5
-# Steps before X X^T is computed afresh, by the bits of the type. Rounding can leave the Gram matrix
-# an eigenvalue of -1 % (bfloat16), which every further step multiplies by a^2 = 12: five in a row
-# give singular values over 100. Relative distance to the exact polynomial after five steps on
-# Gaussian 512 x 1400, in parts of 2 and 3 steps 0.037, 3 and 2 0.036, 2 and 2 and 1 0.022, one
-# step at a time 0.011; with singular values 1 / i 0.066, 0.037, 0.035, 0.037.
-RESTART = {2: 3, 4: 5, 8: 9}
+# X X^T is computed afresh before the a^2 of the steps since then multiply to more than this (times
+# 2^16 in float32, 2^45 in float64). Rounding can leave the Gram matrix an eigenvalue of -1 %
+# (bfloat16), which every step multiplies by a^2: with a = 3.44 five in a row give singular values
+# over 100, with Polar Express (8.2, 4.1, 3.9, ...) three give 4000. Relative distance to the exact
+# polynomial after five steps of the former on Gaussian 512 x 1400, in parts of 2 and 3 steps 0.037,
+# 3 and 2 0.036, 2 and 2 and 1 0.022, one step at a time 0.011; with singular values 1 / i 0.066,
+# 0.037, 0.035, 0.037.
+_GROWTH = 150.0
 
 
 def polar_exact(x: Tensor) -> Tensor:
@@ -60,7 +64,7 @@ def newton_schulz(
     x: Tensor,
     *,
     steps: int = 5,
-    coefficients: Triple = KELLER_JORDAN,
+    coefficients: Triple | Sequence[Triple] = KELLER_JORDAN,
     eps: float = 1e-7,
     dtype: torch.dtype = torch.bfloat16,
 ) -> Tensor:
@@ -69,7 +73,7 @@ def newton_schulz(
     Args:
         x: shape (..., m, n); leading dimensions are a batch that is computed in one stacked call.
         steps: number of iterations.
-        coefficients: (a, b, c) of every step.
+        coefficients: (a, b, c) of every step; or one triple for each, whatever `steps` is.
         eps: Frobenius norms below it are treated as it, so that 0 gives 0.
         dtype: precision of the iteration.
 
@@ -80,6 +84,7 @@ def newton_schulz(
     """
     if x.ndim < 2:
         raise ValueError(f"expected a matrix or a stack of matrices, got shape {tuple(x.shape)}")
+    triples = one_per_step(coefficients, steps)
     tall = x.shape[-2] > x.shape[-1]
     work = x.to(dtype, copy=True)
     work = (work.mT if tall else work).contiguous()
@@ -87,16 +92,38 @@ def newton_schulz(
     if work.ndim > 3:
         work = work.flatten(0, -3)
     work /= torch.linalg.vector_norm(work, dim=(-2, -1), keepdim=True).clamp(min=eps)
-    if _is_long(work):
-        for part in parts(steps, RESTART[work.element_size()]):
-            work = _by_gram(work, part, coefficients)
-    else:
-        a, b, c = coefficients
-        for _ in range(steps):
-            gram = symmetric_product(work, work.mT)
-            work = _multiply_add(work, symmetric_product(gram, gram, gram, b, c), work, a)
+    for part in parts(triples, dtype) if _is_long(work) else ():
+        work = _by_gram(work, part)
+    for a, b, c in () if _is_long(work) else triples:
+        gram = symmetric_product(work, work.mT)
+        work = _multiply_add(work, symmetric_product(gram, gram, gram, b, c), work, a)
     work = work.unflatten(0, batch) if len(batch) > 1 else work
     return work.mT.contiguous() if tall else work
+
+
+def one_per_step(coefficients: Triple | Sequence[Triple], steps: int) -> list[Triple]:
+    """Return (a, b, c) of every step."""
+    first = coefficients[0]
+    return [coefficients] * steps if isinstance(first, float) else list(coefficients)  # pyright: ignore[reportReturnType]
+
+
+def parts(triples: Sequence[Triple], dtype: torch.dtype) -> list[list[Triple]]:
+    """Return the steps in parts, each of which begins with a Gram matrix computed afresh.
+
+    Example:
+        >>> [len(part) for part in parts([KELLER_JORDAN] * 5, torch.bfloat16)]
+        [3, 2]
+    """
+    most = _GROWTH * 2.0 ** {2: 0, 4: 16, 8: 45}[dtype.itemsize]
+    result: list[list[Triple]] = []
+    growth = 0.0
+    for triple in triples:
+        if not result or growth > most:
+            result.append([])
+            growth = 1.0
+        result[-1].append(triple)
+        growth *= triple[0] ** 2
+    return result
 
 
 def _is_long(x: Tensor) -> bool:
@@ -104,30 +131,20 @@ def _is_long(x: Tensor) -> bool:
     return m >= _SYMMETRIC_FROM and n >= _LONG * m
 
 
-def parts(steps: int, most: int) -> list[int]:
-    """Return runs of steps of nearly equal length, longer ones first.
-
-    Example:
-        >>> parts(5, 3), parts(4, 3), parts(7, 3)
-        ([3, 2], [2, 2], [3, 2, 2])
-    """
-    runs = -(-steps // most)
-    return [steps // runs + (index < steps % runs) for index in range(runs)]
-
-
-def _by_gram(x: Tensor, steps: int, coefficients: Triple) -> Tensor:
+def _by_gram(x: Tensor, triples: Sequence[Triple]) -> Tensor:
     """Do some steps with two products of the size of x: its Gram matrix and the last one.
 
     The product Q of the factors a I + Z is held as P + d I: a diagonal d would cost bfloat16 the
     low digits of P.
     """
-    a, b, c = coefficients
+    a, b, c = triples[0]
     gram = symmetric_product(x, x.mT)
     z = p = symmetric_product(gram, gram, gram, b, c)
     d = a
-    for _ in range(steps - 1):
+    for after in triples[1:]:
         half = symmetric_product(gram, z, gram, a)
         gram = symmetric_product(z, half, half, a)
+        a, b, c = after
         z = symmetric_product(gram, gram, gram, b, c)
         p = symmetric_product(p, z, p, a).add_(z, alpha=d)
         d *= a
