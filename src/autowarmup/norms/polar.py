@@ -86,19 +86,27 @@ def newton_schulz(
         raise ValueError(f"expected a matrix or a stack of matrices, got shape {tuple(x.shape)}")
     triples = one_per_step(coefficients, steps)
     tall = x.shape[-2] > x.shape[-1]
+    long = _is_long(x)
     work = x.to(dtype, copy=True)
-    work = (work.mT if tall else work).contiguous()
+    work = work.contiguous() if long or not tall else work.mT.contiguous()
     batch = work.shape[:-2]
     if work.ndim > 3:
         work = work.flatten(0, -3)
     work /= torch.linalg.vector_norm(work, dim=(-2, -1), keepdim=True).clamp(min=eps)
-    for part in parts(triples, dtype) if _is_long(work) else ():
-        work = _by_gram(work, part)
-    for a, b, c in () if _is_long(work) else triples:
-        gram = symmetric_product(work, work.mT)
-        work = _multiply_add(work, symmetric_product(gram, gram, gram, b, c), work, a)
+    # Every product goes to memory that is there already: new pages cost 5 % of the time.
+    side, other = min(work.shape[-2:]), torch.empty_like(work)
+    spare = [work.new_empty(*work.shape[:-2], side, side) for _ in range(4 if long else 2)]
+    if long:
+        for part in parts(triples, dtype):
+            work, other = _by_gram(work, part, spare, other), work
+    else:
+        gram, square = spare
+        for a, b, c in triples:
+            symmetric_product(work, work.mT, out=gram)
+            symmetric_product(gram, gram, gram, b, c, out=square)
+            work, other = _product(square, work, work, a, out=other), work
     work = work.unflatten(0, batch) if len(batch) > 1 else work
-    return work.mT.contiguous() if tall else work
+    return work.mT.contiguous() if tall and not long else work
 
 
 def one_per_step(coefficients: Triple | Sequence[Triple], steps: int) -> list[Triple]:
@@ -127,40 +135,58 @@ def parts(triples: Sequence[Triple], dtype: torch.dtype) -> list[list[Triple]]:
 
 
 def _is_long(x: Tensor) -> bool:
-    m, n = x.shape[-2:]
-    return m >= _SYMMETRIC_FROM and n >= _LONG * m
+    short, long = sorted(x.shape[-2:])
+    return short >= _SYMMETRIC_FROM and long >= _LONG * short
 
 
-def _by_gram(x: Tensor, triples: Sequence[Triple]) -> Tensor:
+def _by_gram(x: Tensor, triples: Sequence[Triple], spare: list[Tensor], out: Tensor) -> Tensor:
     """Do some steps with two products of the size of x: its Gram matrix and the last one.
 
     The product Q of the factors a I + Z is held as P + d I: a diagonal d would cost bfloat16 the
-    low digits of P.
+    low digits of P. Of a tall x it is X^T X that is iterated, and Q comes from the right.
     """
+    tall = x.shape[-2] > x.shape[-1]
+    gram, z, p, half = spare
     a, b, c = triples[0]
-    gram = symmetric_product(x, x.mT)
-    z = p = symmetric_product(gram, gram, gram, b, c)
+    symmetric_product(*((x.mT, x) if tall else (x, x.mT)), out=gram)
+    symmetric_product(gram, gram, gram, b, c, out=z)
+    p.copy_(z)
     d = a
     for after in triples[1:]:
-        half = symmetric_product(gram, z, gram, a)
-        gram = symmetric_product(z, half, half, a)
+        symmetric_product(gram, z, gram, a, out=half)
+        symmetric_product(z, half, half, a, out=gram)
         a, b, c = after
-        z = symmetric_product(gram, gram, gram, b, c)
-        p = symmetric_product(p, z, p, a).add_(z, alpha=d)
+        symmetric_product(gram, gram, gram, b, c, out=z)
+        symmetric_product(p, z, p, a, out=half).add_(z, alpha=d)
+        p, half = half, p
         d *= a
-    return _multiply_add(x, p, x, d)
+    return _product(x, p, x, d, out=out) if tall else _product(p, x, x, d, out=out)
 
 
-def _multiply_add(add: Tensor, left: Tensor, right: Tensor, beta: float) -> Tensor:
+def _product(left: Tensor, right: Tensor, add: Tensor, beta: float, out: Tensor) -> Tensor:
     """Return beta * add + left @ right for matrices or stacks of matrices."""
     function = torch.addmm if left.ndim == 2 else torch.baddbmm
-    return function(add, left, right, beta=beta)
+    return function(add, left, right, beta=beta, out=out)
 
 
 def symmetric_product(
-    left: Tensor, right: Tensor, add: Tensor | None = None, beta: float = 0.0, alpha: float = 1.0
+    left: Tensor,
+    right: Tensor,
+    add: Tensor | None = None,
+    beta: float = 0.0,
+    alpha: float = 1.0,
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Return beta * add + alpha * left @ right, where the result is known to be symmetric.
+
+    Args:
+        left: shape (..., m, k).
+        right: shape (..., k, m).
+        add: shape (..., m, m).
+        beta: factor of `add`.
+        alpha: factor of the product.
+        out: where to write; none of the others.
 
     Example:
         >>> x = torch.tensor([[1.0, 2.0], [0.0, 1.0]])
@@ -170,10 +196,10 @@ def symmetric_product(
     side = left.shape[-2]
     if left.ndim > 2 or side < _SYMMETRIC_FROM or left.device.type != "cpu":
         if add is None:
-            return left @ right
+            return torch.matmul(left, right, out=out)
         function = torch.addmm if left.ndim == 2 else torch.baddbmm
-        return function(add, left, right, beta=beta, alpha=alpha)
-    out = left.new_empty(side, side)
+        return function(add, left, right, beta=beta, alpha=alpha, out=out)
+    out = left.new_empty(side, side) if out is None else out
     for start in range(0, side, _BLOCK):
         stop = start + _BLOCK
         block = out[start:stop, start:]
