@@ -102,8 +102,8 @@ def newton_schulz(
     else:
         gram, square = spare
         for a, b, c in triples:
-            symmetric_product(work, work.mT, out=gram)
-            symmetric_product(gram, gram, gram, b, c, out=square)
+            gram = symmetric_product(work, work.mT, out=gram)
+            square = symmetric_product(gram, gram, gram, b, c, out=square)
             work, other = _product(square, work, work, a, out=other), work
     work = work.unflatten(0, batch) if len(batch) > 1 else work
     return work.mT.contiguous() if tall and not long else work
@@ -148,17 +148,16 @@ def _by_gram(x: Tensor, triples: Sequence[Triple], spare: list[Tensor], out: Ten
     tall = x.shape[-2] > x.shape[-1]
     gram, z, p, half = spare
     a, b, c = triples[0]
-    symmetric_product(*((x.mT, x) if tall else (x, x.mT)), out=gram)
-    symmetric_product(gram, gram, gram, b, c, out=z)
-    p.copy_(z)
+    gram = symmetric_product(*((x.mT, x) if tall else (x, x.mT)), out=gram)
+    z = symmetric_product(gram, gram, gram, b, c, out=z)
+    p = p.copy_(z)
     d = a
     for after in triples[1:]:
-        symmetric_product(gram, z, gram, a, out=half)
-        symmetric_product(z, half, half, a, out=gram)
+        half = symmetric_product(gram, z, gram, a, out=half)
+        gram = symmetric_product(z, half, half, a, out=gram)
         a, b, c = after
-        symmetric_product(gram, gram, gram, b, c, out=z)
-        symmetric_product(p, z, p, a, out=half).add_(z, alpha=d)
-        p, half = half, p
+        z = symmetric_product(gram, gram, gram, b, c, out=z)
+        p, half = symmetric_product(p, z, p, a, out=half).add_(z, alpha=d), p
         d *= a
     return _product(x, p, x, d, out=out) if tall else _product(p, x, x, d, out=out)
 
@@ -166,6 +165,8 @@ def _by_gram(x: Tensor, triples: Sequence[Triple], spare: list[Tensor], out: Ten
 def _product(left: Tensor, right: Tensor, add: Tensor, beta: float, out: Tensor) -> Tensor:
     """Return beta * add + left @ right for matrices or stacks of matrices."""
     function = torch.addmm if left.ndim == 2 else torch.baddbmm
+    if torch.compiler.is_compiling():  # it plans its memory itself
+        return function(add, left, right, beta=beta)
     return function(add, left, right, beta=beta, out=out)
 
 
@@ -193,12 +194,13 @@ def symmetric_product(
         >>> symmetric_product(x, x.mT).tolist()
         [[5.0, 2.0], [2.0, 1.0]]
     """
-    side = left.shape[-2]
-    if left.ndim > 2 or side < _SYMMETRIC_FROM or left.device.type != "cpu":
+    side, compiling = left.shape[-2], torch.compiler.is_compiling()
+    if compiling or left.ndim > 2 or side < _SYMMETRIC_FROM or left.device.type != "cpu":
+        where = {} if compiling else {"out": out}
         if add is None:
-            return torch.matmul(left, right, out=out)
+            return torch.matmul(left, right, **where)
         function = torch.addmm if left.ndim == 2 else torch.baddbmm
-        return function(add, left, right, beta=beta, alpha=alpha, out=out)
+        return function(add, left, right, beta=beta, alpha=alpha, **where)
     out = left.new_empty(side, side) if out is None else out
     for start in range(0, side, _BLOCK):
         stop = start + _BLOCK
