@@ -132,4 +132,5 @@ def vector_norms(blocks: Sequence[Tensor], order: float = 2.0) -> Tensor:
     if len(norms) == len(blocks):
         return norms
     parts = norms.split([len(part) for part in pieces])
-    return torch.stack([torch.linalg.vector_norm(part, order) for part in parts])
+    whole = [x[0] if len(x) == 1 else torch.linalg.vector_norm(x, order) for x in parts]
+    return torch.stack(whole)

@@ -1,4 +1,9 @@
-"""The optimizers of arXiv 2602.05813 but Muon by name, each a setting of `LMOOptimizer`."""
+"""The optimizers of arXiv 2602.05813 but Muon by name, each a setting of `LMOOptimizer`.
+
+All compute in float32 at least and take float32, float64, bfloat16 and float16 weights in any
+memory layout. With `masters` the weight after any number of steps is that of float32, rounded once
+to its own type; without, every step is rounded once (docs/precision.md).
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ shapes and names serves for (name, parameter) pairs, which lack the types.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
 from torch import Tensor, nn
@@ -66,14 +67,31 @@ def roles_by_name(
     """Return the role of every parameter of (name, parameter) pairs, in their order.
 
     A head is looked for by shape only where the pairs are those of a whole model: matrices alone
-    may be a choice, and then names decide.
+    may be a choice, and then names decide; a warning says where they cannot.
 
     Raises:
         ValueError: items that are no pairs, two parameters of one name, or as `roles_in_module`.
     """
     table = RoleTable(pairs)
     whole = any(p.ndim != 2 for p in table.named.values())
-    return _finish(table, heads, embeddings, whole=whole, why="as told")
+    roles = _finish(table, heads, embeddings, whole=whole, why="as told")
+    if heads is None and not whole:
+        _warn_of_heads(table)
+    return roles
+
+
+def _warn_of_heads(table: RoleTable) -> None:
+    """Say so where a matrix would be the head if these were all that the model has."""
+    guess = RoleTable(table.named.items())
+    find_heads(guess, whole=True)
+    found = [r.name for r in guess.roles.values() if r.head and r.why.startswith("output")]
+    outside = {r.name for r in table.roles.values() if r.head or r.embedding}
+    if found and not outside & set(found):
+        warnings.warn(
+            f"names and shapes cannot tell whether {found[-1]} is the output: expected the module, "
+            "or heads= (heads=[] for none), got (name, parameter) pairs of matrices alone",
+            stacklevel=5,
+        )
 
 
 def find_chosen(what: str, chosen: Chosen, named: Iterable[tuple[str, Tensor]]) -> list[Tensor]:
