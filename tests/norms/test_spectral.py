@@ -212,6 +212,14 @@ def test_exact_polar_factor_leaves_out_null_directions() -> None:
     assert torch.equal(polar_exact(torch.zeros(2, 3)), torch.zeros(2, 3))
 
 
+@pytest.mark.parametrize("shape", [(6, 4), (520, 800)])
+def test_a_parameter_is_as_good_as_a_gradient(shape: tuple[int, int]) -> None:
+    x = gradient(shape)
+    u = newton_schulz(torch.nn.Parameter(x))
+    assert torch.equal(u, newton_schulz(x))
+    assert not u.requires_grad
+
+
 def test_the_input_is_left_alone_and_vectors_are_refused() -> None:
     x = gradient((6, 4))
     before = x.clone()

@@ -105,7 +105,7 @@ class Frobenius(Norm):
 
 def _divided(blocks: Sequence[Tensor], norms: Tensor) -> list[Tensor]:
     """Divide each block by its norm, in float32 at least; the results have the blocks' types."""
-    wide = [block.to(torch.promote_types(block.dtype, torch.float32)) for block in blocks]
+    wide = [block.float() if block.dtype.itemsize < 4 else block for block in blocks]
     types = {block.dtype for block in wide}
     # The floor keeps a zero block at zero, and one whose squares underflow from blowing up. It is
     # that of each block's own arithmetic: in float16 it would be longer than most gradients.

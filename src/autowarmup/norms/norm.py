@@ -125,12 +125,19 @@ def vector_norms(blocks: Sequence[Tensor], order: float = 2.0) -> Tensor:
     """
     if not blocks:
         return torch.zeros(0)
+    dtype = reduce(torch.promote_types, {x.dtype for x in blocks}, torch.float32)
     # Contiguous: the order in which entries are added up is that of the block, not of its memory.
-    pieces = [x.contiguous().view(-1).split(_PIECE) for x in blocks]
-    dtype = reduce(torch.promote_types, (x.dtype for x in blocks), torch.float32)
-    norms = torch.stack(torch._foreach_norm([p for part in pieces for p in part], order, dtype))
-    if len(norms) == len(blocks):
-        return norms
-    parts = norms.split([len(part) for part in pieces])
-    whole = [x[0] if len(x) == 1 else torch.linalg.vector_norm(x, order) for x in parts]
-    return torch.stack(whole)
+    pieces: list[Tensor] = []
+    cut: list[tuple[int, int]] = []
+    for x in blocks:
+        if x.numel() <= _PIECE:
+            pieces.append(x.contiguous())
+        else:
+            parts = x.contiguous().view(-1).split(_PIECE)
+            cut.append((len(pieces), len(pieces) + len(parts)))
+            pieces += parts
+    norms = torch._foreach_norm(pieces, order, dtype)
+    for start, stop in reversed(cut):  # from behind: places before stay
+        norms = [*norms[:start], torch.linalg.vector_norm(torch.stack(norms[start:stop]), order),
+                 *norms[stop:]]  # fmt: skip
+    return torch.stack(norms)

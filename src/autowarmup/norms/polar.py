@@ -60,6 +60,7 @@ def polar_exact(x: Tensor) -> Tensor:
     return ((u * kept.unsqueeze(-2)) @ vh).to(x.dtype)
 
 
+@torch.no_grad()
 def newton_schulz(
     x: Tensor,
     *,
@@ -68,7 +69,7 @@ def newton_schulz(
     eps: float = 1e-7,
     dtype: torch.dtype = torch.bfloat16,
 ) -> Tensor:
-    """Return an approximate polar factor of each matrix, of x's shape, in `dtype`.
+    """Return an approximate polar factor of each matrix, of x's shape, in `dtype`, without gradient.
 
     Args:
         x: shape (..., m, n); leading dimensions are a batch that is computed in one stacked call.
