@@ -69,7 +69,9 @@ def newton_schulz(
     eps: float = 1e-7,
     dtype: torch.dtype = torch.bfloat16,
 ) -> Tensor:
-    """Return an approximate polar factor of each matrix, of x's shape, in `dtype`, without gradient.
+    """Return an approximate polar factor of each matrix, of x's shape, in `dtype`.
+
+    No gradient flows through it.
 
     Args:
         x: shape (..., m, n); leading dimensions are a batch that is computed in one stacked call.
