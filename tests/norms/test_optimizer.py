@@ -147,6 +147,16 @@ def test_parameters_without_gradient_are_left_alone() -> None:
     assert not optimizer.state
 
 
+@pytest.mark.parametrize("norm", ["spectral", "linf", "frobenius", "adamw"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_parameters_with_nothing_in_them(norm: str, dtype: torch.dtype) -> None:
+    params = [nn.Parameter(torch.zeros(s, dtype=dtype)) for s in [(0, 3), (3, 0), (2, 3)]]
+    for p in params:
+        p.grad = torch.ones_like(p)
+    LMOOptimizer(params, lr=0.1, norm=norm).step()
+    assert bool((params[2] != 0).all())
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_other_dtypes(dtype: torch.dtype) -> None:
     params = [nn.Parameter(p.detach().to(dtype)) for p in matrices()]

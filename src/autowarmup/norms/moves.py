@@ -21,21 +21,25 @@ from autowarmup.norms.rows import Row, close, in_parts, is_plain, opened
 _PIECE = 131072
 
 
-def rate_of(group: Mapping[str, Any]) -> float | Tensor:
+def rate_of(group: Mapping[str, Any], rows: list[Row]) -> float | Tensor:
     """Return the rate of a group as a number, or as a 0-d tensor where reading it would wait.
 
     Reading a tensor on an accelerator stops the host until all work before is done; in a compiled
-    step it would become a constant, and every new rate another compilation.
+    step it would become a constant, and every new rate another compilation. A rate that lies on
+    another device than some weight is read all the same.
     """
     lr = group["lr"]
-    if isinstance(lr, Tensor) and (torch.compiler.is_compiling() or lr.device.type != "cpu"):
-        return lr.reshape(())
+    if isinstance(lr, Tensor):
+        if torch.compiler.is_compiling():
+            return lr.reshape(())
+        if lr.device.type != "cpu" and all(row.weight.device == lr.device for row in rows):
+            return lr.reshape(())
     return float(lr)
 
 
 def move(group: Mapping[str, Any], norm: Norm, rows: list[Row]) -> None:
     """Take one step of the group: m, d <- momentum(m, g); x <- (1 - lr wd) x - lr scale lmo(d)."""
-    rate, decay = rate_of(group), group["weight_decay"]
+    rate, decay = rate_of(group, rows), group["weight_decay"]
     for batch in _batches(norm, rows):
         work = opened(batch)
         weights = [weight for weight, _, _ in work]
@@ -78,7 +82,7 @@ def adamw_step(group: Mapping[str, Any], rows: list[Row]) -> None:
 
 
 def _adamw(group: Mapping[str, Any], rows: list[Row]) -> None:
-    rate = rate_of(group)
+    rate = rate_of(group, rows)
     devices, compiling = {row.weight.device.type for row in rows}, torch.compiler.is_compiling()
     fused = devices <= {"cpu", "cuda"} and not compiling  # one pass over memory
     adamw(

@@ -83,13 +83,13 @@ class Norm(ABC):
         Few calls, and little memory: together they have at most `BATCH` entries.
         """
         parts: list[list[int]] = []
-        size = BATCH
+        size = 0
         for index, block in enumerate(blocks):
-            size += block.numel()
-            if size > BATCH:
+            if not parts or size + block.numel() > BATCH:
                 parts.append([])
-                size = block.numel()
+                size = 0
             parts[-1].append(index)
+            size += block.numel()
         return parts
 
     def lmo_of_shards(self, shards: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
