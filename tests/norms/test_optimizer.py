@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup.norms import Lion, LMOOptimizer, Muon
+from autowarmup.norms import Lion, LMOOptimizer, Muon, moves
 
 STYLES = ["none", "heavy_ball", "ema", "nesterov", "lion"]
 
@@ -122,6 +122,25 @@ def test_a_tensor_rate_is_read_and_kept() -> None:
     optimizer.step()
     assert x.tolist() == [-0.75, -0.75]
     assert optimizer.param_groups[0]["lr"] is lr
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rate_that_stays_on_its_device_moves_as_far(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step does with a rate on an accelerator, here on the CPU."""
+    ends = []
+    for on_device in (False, True):
+        params = [nn.Parameter(p.detach().to(dtype)) for p in matrices()]
+        optimizer = mixed(params)
+        if on_device:
+            monkeypatch.setattr(moves, "rate_of", lambda group, rows: torch.tensor(group["lr"]))
+        for step in range(3):
+            set_gradients(params, step)
+            optimizer.step()
+        ends.append(params)
+    for p, q in zip(*ends, strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-2)
 
 
 def test_the_closure_runs_with_gradients_and_its_loss_comes_back() -> None:
