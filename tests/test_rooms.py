@@ -44,13 +44,14 @@ LIBRARY = {
 LAB = {
     "files": set(),
     "environment": set(),
+    "reading": set(),
     "report": {"files"},
-    "train": {"environment", "files"},
+    "train": {"environment", "files", "reading"},
     "problems": {"files", "train"},
-    "bench": {"environment", "files", "problems", "report", "train"},
-    "curvature": {"environment", "files", "problems", "report", "train"},
+    "bench": {"environment", "files", "problems", "reading", "report", "train"},
+    "curvature": {"environment", "files", "problems", "reading", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "verbs": {"bench", "curvature", "report", "theory", "train"},
+    "verbs": {"bench", "curvature", "reading", "report", "theory", "train"},
     "cli": {"train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""

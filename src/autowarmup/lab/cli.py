@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check_verb()
         refuse_earlier_options(typed.words)
+        warnings.formatwarning = _one_line
         # Fields that the recipe fills have no default of their type.
         warnings.filterwarnings("ignore", message="The field .* is annotated with type")
         return tyro.extras.subcommand_cli_from_dict(
@@ -70,6 +71,11 @@ def main(arguments: list[str] | None = None) -> int:
         torch = sys.modules.get("torch")  # never loaded for this
         if torch is not None and "WORLD_SIZE" in os.environ and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _one_line(message: object, *_: object, **__: object) -> str:
+    """Return a warning as people read it: without the line of our code."""
+    return f"warning: {message}\n"
 
 
 def _check_verb() -> None:

@@ -9,7 +9,6 @@ OUT/summary.json, OUT/report.html, OUT/figures/
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from autowarmup.lab.bench.sets import BEFORE, SETS
 from autowarmup.lab.bench.summary import summarise
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
+from autowarmup.lab.reading import read_json
 from autowarmup.rules.registry import DEFAULT_RULE
 
 APART = {"robustness": "robustness", "protocol": "protocol", "logs": "recorded"}
@@ -102,10 +102,16 @@ def _planned(directory: Path, *names: str) -> list[Record]:
 def _note_environment(out: Path, command: str) -> None:
     """Write down where the runs took place, once for each machine and command."""
     path = out / "environment.json"
-    noted: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    noted = _noted(path)
     entry = {"command": command, "environment": environment()}
     if entry not in noted:
         write_json(path, [*noted, entry])
+
+
+def _noted(path: Path) -> list[dict[str, Any]]:
+    shape = [{"command": str, "environment": {"cpu": str, "torch": str}}]
+    what = "the commands and machines of a benchmark"
+    return read_json(path, shape, what) if path.exists() else []
 
 
 def _facts(out: Path, records: list[Record]) -> list[tuple[str, str, bool]]:
@@ -115,8 +121,7 @@ def _facts(out: Path, records: list[Record]) -> list[tuple[str, str, bool]]:
         plans = [plan.key for plan in build()]
         if count := sum(key in held for key in plans):
             facts.append((f"Set {name}", f"{count} of {len(plans)} runs are stored", False))
-    path = out / "environment.json"
-    for entry in json.loads(path.read_text()) if path.exists() else []:
+    for entry in _noted(out / "environment.json"):
         machine = entry["environment"]
         facts.append(("Command", entry["command"], True))
         facts.append(("Machine", f"{machine['cpu']}, torch {machine['torch']}", False))

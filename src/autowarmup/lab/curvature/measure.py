@@ -16,11 +16,12 @@ from autowarmup.lab.curvature.record import (
     FILE,
     build_record,
     is_measured,
-    read_json,
     read_record,
     write_record,
 )
+from autowarmup.lab.reading import read_json
 from autowarmup.lab.train.config import TrainConfig
+from autowarmup.lab.train.rundir import CONFIG, MEASURED
 from autowarmup.lab.train.rundir import FORMAT as RUN_FORMAT
 from autowarmup.lab.train.train import train
 
@@ -131,18 +132,19 @@ def read_run(directory: Path) -> tuple[Json, Json, Trace]:
     Raises:
         ValueError: no run of ours, a run that has not ended, or one that measured nothing.
     """
-    held = read_json(directory / "config.json")
-    if held is None or held.get("format") != RUN_FORMAT:
+    file = directory / "config.json"
+    held = read_json(file, CONFIG, "the config of a run") if file.exists() else None
+    if held is None or held["format"] != RUN_FORMAT:
         raise ValueError(
             f"{directory}: expected the directory of a run that `autowarmup train --measure --out "
             f"{directory}` wrote, got {'another directory' if directory.is_dir() else 'none'}"
         )
-    result = read_json(directory / "result.json")
-    if result is None or not (directory / "trace.jsonl").exists():
+    if not ((directory / "result.json").exists() and (directory / "trace.jsonl").exists()):
         raise ValueError(
             f"{directory}: expected a run that has ended, got one without result.json; "
             f"continue it with `autowarmup train ... --out {directory} --resume`"
         )
+    result = read_json(directory / "result.json", MEASURED, "the record of a run")
     trace = Trace.read(directory / "trace.jsonl")
     if not any(is_measured(point) for point in trace):
         again = str(result.get("command") or "autowarmup train").partition(" --out ")[0]

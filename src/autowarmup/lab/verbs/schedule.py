@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from rich.console import Console
 
 from autowarmup.history import Trace
+from autowarmup.lab.reading import read_text
 from autowarmup.lab.train.recipes import Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
 from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
@@ -112,12 +113,19 @@ def typical_losses(steps: int, loss0: float, lower_bound: float) -> list[float]:
 
 def read_losses(path: Path) -> list[float]:
     """Return the losses of a trace, or of a text with a number a line."""
+    what = "a loss per update"
     if path.suffix == ".jsonl":
-        return Trace.read(path).column("loss")
-    try:
-        return [float(word) for word in path.read_text().split()]
-    except ValueError as error:
-        raise ValueError(f"losses: expected a number a line in {path}: {error}") from None
+        found = Trace.read(path).column("loss")
+    else:
+        try:
+            found = [float(word) for word in read_text(path, what).split()]
+        except ValueError as error:
+            if str(path) in str(error):
+                raise
+            raise ValueError(f"{path}: expected {what}, a number a line, got {error}") from None
+    if not found:
+        raise ValueError(f"{path}: expected {what}, got none")
+    return found
 
 
 def walk(rule: Rule[Any], run: Run, losses: list[float]) -> list[WarmupState]:
