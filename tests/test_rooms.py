@@ -45,13 +45,14 @@ LAB = {
     "files": set(),
     "environment": set(),
     "reading": set(),
+    "claim": set(),
     "report": {"files"},
-    "train": {"environment", "files", "reading"},
+    "train": {"claim", "environment", "files", "reading"},
     "problems": {"files", "train"},
-    "bench": {"environment", "files", "problems", "reading", "report", "train"},
-    "curvature": {"environment", "files", "problems", "reading", "report", "train"},
+    "bench": {"claim", "environment", "files", "problems", "reading", "report", "train"},
+    "curvature": {"claim", "environment", "files", "problems", "reading", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "verbs": {"bench", "curvature", "reading", "report", "theory", "train"},
+    "verbs": {"bench", "claim", "curvature", "reading", "report", "theory", "train"},
     "cli": {"train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""

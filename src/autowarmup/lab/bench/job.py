@@ -20,6 +20,7 @@ from autowarmup.lab.bench.records import Record, key_of, read_records
 from autowarmup.lab.bench.robustness import tables
 from autowarmup.lab.bench.sets import BEFORE, SETS
 from autowarmup.lab.bench.summary import summarise
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
 from autowarmup.lab.reading import read_json
@@ -46,8 +47,15 @@ def run_set(
     """
     if name not in SETS:
         raise ValueError(f"set: expected one of {', '.join(SETS)}, got {name!r}")
-    check_ours(Path(out))
-    directory = Path(out) / APART[name] if name in APART else Path(out)
+    with claimed(out):
+        return _run_set(Path(out), name, workers, command, ray)
+
+
+def _run_set(
+    out: Path, name: str, workers: int | None, command: str, ray: RayOptions | None
+) -> Outcome:
+    check_ours(out)
+    directory = out / APART[name] if name in APART else out
     outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray)
     if directory.is_dir():
         _note_environment(directory, command)
@@ -88,6 +96,11 @@ def write_report(out: str | Path) -> dict[str, Any]:
         ValueError: nothing is stored in `out`.
     """
     out = Path(out)
+    with claimed(out):
+        return _written(out)
+
+
+def _written(out: Path) -> dict[str, Any]:
     summary, records = summary_of(out)
     write_page(out, summary, records, robustness=summary["robustness"], facts=_facts(out, records))
     return summary

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from autowarmup.lab.claim import others
 from autowarmup.lab.files import write_json
 from autowarmup.lab.reading import MAYBE, read_json, taken_from
 from autowarmup.lab.train.config import TrainConfig
@@ -51,7 +52,7 @@ def check_directory(out: Path, config: TrainConfig, *, resume: bool) -> dict[str
     """Return the result of this very run if it is already there, `None` if it is to be run."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"out: expected a directory, got the file {out}")
-    if not out.exists() or not any(out.iterdir()):
+    if not others(out):
         return None
     held = None
     if (out / "config.json").exists():

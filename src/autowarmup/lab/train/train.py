@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.files import write_json
 from autowarmup.lab.train import processes
 from autowarmup.lab.train.config import TrainConfig
@@ -38,7 +40,12 @@ def train(
     """
     out = Path(out)
     accelerator = processes.join(config)
-    with processes.noticing_lost_processes(accelerator):
+    with contextlib.ExitStack() as held, processes.noticing_lost_processes(accelerator):
+
+        def claim() -> None:
+            held.enter_context(claimed(out))  # by one for all
+
+        processes.first_decides(accelerator, claim)
         earlier = processes.first_decides(
             accelerator, lambda: check_directory(out, config, resume=resume)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.verbs.typed import command
 
 
@@ -46,14 +47,15 @@ def bench(
     if engine == "local" and wanted != RayOptions():
         raise ValueError("expected --engine ray with the options of Ray, got --engine local")
     missing = interrupted = False
-    if not draw:
-        ray = wanted if engine == "ray" else None
-        outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
-        print(outcome.sentence)
-        missing, interrupted = bool(outcome.missing), outcome.interrupted
-    if draw or any((out / "runs").glob("*.jsonl")):
-        print_summary(write_report(out))
-        print(f"Open {out / 'report.html'} in a browser.")
-    elif set == "robustness":
-        print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
+    with claimed(out):
+        if not draw:
+            ray = wanted if engine == "ray" else None
+            outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
+            print(outcome.sentence)
+            missing, interrupted = bool(outcome.missing), outcome.interrupted
+        if draw or any((out / "runs").glob("*.jsonl")):
+            print_summary(write_report(out))
+            print(f"Open {out / 'report.html'} in a browser.")
+        elif set == "robustness":
+            print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
     return 130 if interrupted else int(missing)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.reading import taken_from
 from autowarmup.lab.train.config import TrainConfig
 from autowarmup.lab.verbs.train import TrainOptions
@@ -61,7 +62,8 @@ def measure(
         raise ValueError(f"expected one of --run, --object and --draw, got {' and '.join(both)}")
     if draw:
         _only(typed, "--draw")
-        with taken_from(out / "measure.json", "measured curvature"):
+        curvature.read_record(out)  # before anything is made
+        with claimed(out), taken_from(out / "measure.json", "measured curvature"):
             record = curvature.page(out)
     elif run is not None:
         _only(typed, "--run", "lower_bound")
