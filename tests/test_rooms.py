@@ -46,14 +46,15 @@ LAB = {
     "environment": set(),
     "reading": set(),
     "claim": set(),
+    "extras": set(),
     "report": {"files"},
     "train": {"claim", "environment", "files", "reading"},
     "problems": {"files", "train"},
     "bench": {"claim", "environment", "files", "problems", "reading", "report", "train"},
     "curvature": {"claim", "environment", "files", "problems", "reading", "report", "train"},
     "theory": {"environment", "files", "problems", "report"},
-    "verbs": {"bench", "claim", "curvature", "reading", "report", "theory", "train"},
-    "cli": {"train", "verbs"},
+    "verbs": {"bench", "claim", "curvature", "extras", "reading", "report", "theory", "train"},
+    "cli": {"extras", "train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

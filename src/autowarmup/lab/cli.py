@@ -1,4 +1,5 @@
-"""The command line: parse, call, print. `autowarmup VERB --help` lists every option.
+"""The command line: parse, call, print. `autowarmup VERB --help` lists every option, and
+`autowarmup --version` says which one this is.
 
 Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked for, 130 interrupted.
 """
@@ -8,15 +9,20 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from importlib import metadata
 
 try:
     import rich  # noqa: F401
     import tyro
 except ModuleNotFoundError as error:  # the library itself needs neither
-    raise SystemExit(
-        f"the autowarmup command needs {error.name}: expected `pip install 'autowarmup[all]'`"
-    ) from error
+    print(
+        f"error: the autowarmup command needs {error.name}: expected "
+        "`pip install 'autowarmup[all]'`",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
+from autowarmup.lab.extras import sentence
 from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
@@ -42,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     typed.words[:] = sys.argv[1:] if arguments is None else arguments
     first = os.environ.get("RANK", "0") == "0"  # of all processes that torchrun started
+    if typed.words in (["--version"], ["-V"]):
+        print(f"autowarmup {metadata.version('autowarmup')}")
+        return 0
     try:
         _check_verb()
         refuse_earlier_options(typed.words)
@@ -53,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
             args=arguments,
             prog="autowarmup",
             config=(tyro.conf.DisallowNone,),
-            description="Learning-rate warm-up that follows what training itself shows.",
+            description="Learning-rate warm-up that follows what training itself shows "
+            "(autowarmup --version prints the version).",
         )
     except KeyboardInterrupt as stop:
         if first:
@@ -65,7 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         # All processes meet the same mistakes, but the first may be the one that is gone.
         if first or isinstance(error, ConnectionError):
-            print(f"error: {error}", file=sys.stderr)
+            missing = isinstance(error, ModuleNotFoundError)
+            print(f"error: {sentence(error) if missing else error}", file=sys.stderr)
         return 2
     finally:
         torch = sys.modules.get("torch")  # never loaded for this

@@ -35,8 +35,7 @@ def train(
         ValueError: unusable config, corpus or directory, in one sentence.
         OSError: nothing can be written, e.g. a full disk; what was saved before is intact.
         ConnectionError: another process of the run has gone; what was saved before is intact.
-        KeyboardInterrupt: after Ctrl-C (or SIGTERM, if there are several processes), once a
-            checkpoint is written; says how to go on.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once a checkpoint is written; says how to go on.
     """
     out = Path(out)
     accelerator = processes.join(config)
@@ -62,7 +61,7 @@ def _loop(run: Run) -> str:
     stopped = ""
     with (
         run.trace,
-        interruptible(terminable=not alone) as interrupted,
+        interruptible(terminable=True) as interrupted,
         progress_bar(f"{config.optimizer}, {config.rule}", steps, visible=run.visible) as show,
     ):
         while run.step < steps and not stopped:

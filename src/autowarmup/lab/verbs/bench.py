@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from autowarmup.lab.claim import claimed
+from autowarmup.lab.extras import need
+from autowarmup.lab.verbs.train import one_of
 from autowarmup.lab.verbs.typed import command
+
+SET_NAMES = ("demo", "core", "protocol", "logs", "extended", "robustness", "smoke")
+"""The keys of `bench.sets.SETS`, which loads more than a help should."""
 
 
 def bench(
     out: Path,
-    set: str = "core",
+    set: Annotated[str, one_of(SET_NAMES)] = "core",
     draw: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -43,6 +48,9 @@ def bench(
     from autowarmup.lab.bench.ray_pool import RayOptions
     from autowarmup.lab.bench.terminal import print_summary
 
+    need("jinja2", "matplotlib", *(["transformers"] if not draw else []))
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers: expected at least 1, got {workers}")
     wanted = RayOptions(address, cpus_per_run, gpus_per_run, memory_per_run, retries)
     if engine == "local" and wanted != RayOptions():
         raise ValueError("expected --engine ray with the options of Ray, got --engine local")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from autowarmup.lab.claim import claimed
+from autowarmup.lab.extras import need
 from autowarmup.lab.verbs.typed import command
 
 
@@ -30,6 +31,8 @@ def theory(
     from autowarmup.lab.theory.report import print_report
     from autowarmup.lab.theory.verify import verify
 
+    if out is not None:
+        need("jinja2")
     with contextlib.nullcontext() if out is None else claimed(out):
         report = verify(instances, seed, command=command())
         if json:
