@@ -28,7 +28,7 @@ TIMED = sorted(path.stem for path in (ROOT / "benchmarks").glob("bench_*.py"))
 
 
 def _small() -> None:
-    """Take over the tests of every timed file, read while the variable says that sizes are small."""
+    """Take over the tests of every timed file, read while sizes are said to be small."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOWARMUP_BENCH_DRY", "yes")
         for stem in TIMED:
