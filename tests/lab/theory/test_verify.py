@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.pages import Loads
 
 from autowarmup.lab.cli import main
 from autowarmup.lab.theory import rules
@@ -20,7 +21,6 @@ from autowarmup.lab.theory.families import FAMILIES
 from autowarmup.lab.theory.report import Report, headline, lines, print_report
 from autowarmup.lab.theory.rows import UNITS, Row, compare, merge
 from autowarmup.lab.theory.verify import verify
-from tests.pages import Loads
 
 
 @pytest.fixture(scope="module")
