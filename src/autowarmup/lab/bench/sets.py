@@ -63,14 +63,15 @@ def chosen_on(setup: Setup) -> bool:
     """Return whether constants of the default were chosen with an eye on such a set-up.
 
     The brake on logs of the best and of far too high rates at 600 and 2,500 updates and of
-    fine-tuning, the least number of updates on the large batch at its best rate. Never looked at
-    before they were fixed: 10,000 updates, half and twice the best rate, the larger model.
+    fine-tuning, the least number of updates on the large batch at its best rate, how steep a ramp
+    is that has been cut short on the large batch and 600 updates at every rate. Never looked at
+    before they were fixed: 10,000 updates, half and twice the best rate at 2,500, the larger model.
     """
     multiple = setup.lr / best_rate(setup)
     if setup.batch == LARGE_BATCH:
         return multiple == 1.0
     plain = setup.model == Setup.model and setup.batch == Setup.batch and setup.steps <= 2500
-    return plain and multiple in (1.0, FAR)
+    return plain and (setup.steps < 2500 or multiple in (1.0, FAR))
 
 
 def at(multiple: float, **changes: Any) -> list[Setup]:
