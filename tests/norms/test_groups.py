@@ -279,6 +279,14 @@ def test_groups_beside_the_automatic_ones() -> None:
         Muon(model, groups=[{"lr": 1.0}])
 
 
+def test_a_tied_matrix_is_known_by_all_its_names() -> None:
+    for name in ("lookup", "decoder"):
+        model = tied()
+        groups = placed(Muon(model, groups=[{"params": [name], "lr": 0.5}]))
+        assert groups[-1] == ("adamw", ["lookup.weight"], 0.5, 0.1)
+        assert "lookup.weight" not in Muon(model, heads=[name]).param_groups[0]["param_names"]
+
+
 def test_groups_like_those_of_torch() -> None:
     model = mlp(8, 32, 32, 5)
     slow = {"params": model[0].named_parameters(prefix="0"), "lr": 0.01, "weight_decay": 0.0}

@@ -113,7 +113,11 @@ def members_of(
                 pairs = named_members(item, f"{prefix}.{len(source)}")
                 source += pairs
                 held.append({**item, "params": [p for _, p in pairs]})
-    named = named_members({"params": source}, prefix)
+    named = (
+        list(source.named_parameters(remove_duplicate=False))  # a tied one by any of its names
+        if isinstance(source, nn.Module)
+        else named_members({"params": source}, prefix)
+    )
     for group in groups:
         held.append({**group, "params": find_chosen("groups", _listed(group), named)})
     seen: set[int] = set()
