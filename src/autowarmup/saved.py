@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from autowarmup.rules.earlier import from_earlier
 from autowarmup.rules.state import WarmupState
 
 FORMAT = "autowarmup-scheduler-5"
+PARTS = ("warmup", "peak_lrs", "calibration", "agreement", "history", "updated", "fed")
+"""What a state of today has, whatever else it has."""
 _WITHOUT_SINCE = "autowarmup-scheduler-4"
 _EARLIER = ("autowarmup-scheduler-2", "autowarmup-scheduler-3")
 
@@ -52,8 +55,13 @@ def of_today(state: dict[str, Any], lag: int) -> dict[str, Any]:
     Raises:
         ValueError: not a state of `AdaptiveWarmup`.
     """
-    form = state.get("format")
+    form = state.get("format") if isinstance(state, Mapping) else type(state).__name__
     if form == FORMAT:
+        missing = [part for part in PARTS if state.get(part) is None]
+        if missing:
+            raise ValueError(
+                f"expected a whole state_dict of AdaptiveWarmup, got one without {missing[0]!r}"
+            )
         return state
     if form == _WITHOUT_SINCE:  # the decay began where warm-up ended
         warmup = state["warmup"]

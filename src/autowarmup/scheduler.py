@@ -22,7 +22,7 @@ from autowarmup.history import History
 from autowarmup.notices import Notices, ignored
 from autowarmup.optimizer_class import kappa_of, model_facts, slowest_beta
 from autowarmup.rates import Rates, on_accelerator
-from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.base import Rule, Run, expect, whole
 from autowarmup.rules.life import advanced_to, with_decay, with_end, with_ramp
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import WarmupState, begin, step
@@ -256,6 +256,7 @@ class AdaptiveWarmup(Standing):
                 `lower_bound`.
         """
         rule, run = self.state.rule, self.state.run
+        expect(callable(closure), "a closure that returns the loss of the first batch", closure)
         if self.state.step > 0 or self._updates.happened:
             raise ValueError(
                 "calibrate measures the first update: expected a call before it, "
@@ -335,6 +336,7 @@ class AdaptiveWarmup(Standing):
         Raises:
             ValueError: not more updates than were taken.
         """
+        total_steps = whole("total_steps", total_steps)
         now = self.state.step  # groups that joined count from there
         self._set(lambda state: with_end(state, total_steps - (now - state.step)))
         if self.phase == "warmup":

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from autowarmup.group_rules import GroupRules
 from autowarmup.history import History, Point, Trace
 from autowarmup.rates import Rates
-from autowarmup.rules.base import Rule
+from autowarmup.rules.base import Rule, expect
 from autowarmup.rules.state import WarmupState
 from autowarmup.rules.status import Status
 from autowarmup.showing import as_html, draw, report
@@ -192,6 +192,7 @@ class Standing(LRScheduler):
         Returns:
             The axes; `.figure.savefig("schedule.png")` writes them.
         """
+        expect(axes is None or hasattr(axes, "plot"), "axes of matplotlib", axes)
         return draw(self.trace, self.state, self._rates.first, axes)
 
     def _repr_html_(self) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -92,3 +95,22 @@ def test_a_line_of_the_report_is_of_one_update(way):
 def test_what_the_rule_does_not_use_is_said(rule, options, said):
     with pytest.warns(UserWarning, match=said):
         AdaptiveWarmupSchedule(0.1, 40, rule=rule, **options)
+
+
+def test_a_schedule_can_be_copied():
+    schedule = AdaptiveWarmupSchedule(0.1, 40)
+    state = schedule.update(schedule.init(), value=3.0)
+    for other in (copy.deepcopy(schedule), pickle.loads(pickle.dumps(schedule))):
+        assert float(other(other.update(state, value=2.0))) == float(
+            schedule(schedule.update(state, value=2.0))
+        )
+
+
+def test_arguments_of_another_type_are_sentences():
+    for options in ({"lr": "x"}, {"total_steps": "x"}, {"every": "x"}, {"every": 1.5}):
+        with pytest.raises(ValueError, match=r"expected .*, got "):
+            AdaptiveWarmupSchedule(**{"lr": 0.1, "total_steps": 40, **options})
+    schedule = AdaptiveWarmupSchedule(0.1, 40)
+    for state, value in ((3, 1.0), (schedule.init(), "x"), (schedule.init(), {"loss": 1.0})):
+        with pytest.raises(ValueError, match=r"expected .*, got "):
+            schedule.update(state, value=value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,3 +82,14 @@ def test_what_is_no_tracker_is_refused():
         Tracker(3, scheduler)
     with pytest.raises(ValueError, match="expected every >= 1"):
         Tracker(print, scheduler, every=0)
+
+
+def test_a_copy_of_a_tracker_goes_on_with_a_copy_of_its_scheduler():
+    optimizer, scheduler = make()
+    tracker = Tracker(Recorder(), scheduler)
+    twin, other, copied = pickle.loads(pickle.dumps((optimizer, scheduler, tracker)))
+    twin.step()
+    other.step(3.0)
+    copied.log()
+    assert [step for step_values in copied._sink.seen for step in step_values[1:]] == [0]
+    assert tracker._sink.seen == []

@@ -49,24 +49,26 @@ def build(params: list[nn.Parameter], norm: str, style: str) -> LMOOptimizer:
     )
 
 
-def difference(norm: str, style: str, mesh: DeviceMesh, placements: list) -> float:
+def difference(
+    norm: str, style: str, mesh: DeviceMesh, placements: list, dtype: torch.dtype = torch.float32
+) -> float:
     """Return the largest difference between whole and gathered parameters after three steps."""
     shapes = SHAPES
     if norm in ("spectral", "rows"):  # matrices, and none that takes long
         shapes = [s for s in SHAPES if len(s) == 2 and s[0] < 400]
-    whole = [nn.Parameter(draw(s, k)) for k, s in enumerate(shapes)]
+    whole = [nn.Parameter(draw(s, k).to(dtype)) for k, s in enumerate(shapes)]
     parts = [nn.Parameter(share(p.detach(), mesh, placements)) for p in whole]
     both = [build(whole, norm, style), build(parts, norm, style)]
     for step in range(3):
         for k, (p, part) in enumerate(zip(whole, parts, strict=True)):
-            p.grad = draw(tuple(p.shape), 100 * (step + 1) + k)
+            p.grad = draw(tuple(p.shape), 100 * (step + 1) + k).to(dtype)
             if k == 4 and step == 1:
                 p.grad.zero_()
             part.grad = share(p.grad, mesh, placements)
         for optimizer in both:
             optimizer.step()
-    buffers = [s["momentum_buffer"] for s in both[1].state.values() if "momentum_buffer" in s]
-    assert all(isinstance(buffer, DTensor) for buffer in buffers)
+    held = [s[key] for s in both[1].state.values() for key in s.keys() - {"step"}]
+    assert all(isinstance(x, DTensor) and x.dtype == torch.float32 for x in held)
     gathered = [part.full_tensor() for part in parts]
     assert all(
         largest(p, draw(s, k)) > 0.01 for k, (p, s) in enumerate(zip(whole, shapes, strict=True))
@@ -83,6 +85,10 @@ def work(rank: int) -> None:
     distributed.init_process_group("gloo")
     line = init_device_mesh("cpu", (4,))
     found = {f"{n}/{s}": difference(n, s, line, [Shard(0)]) for n, s in CASES}
+    found |= {
+        f"{n}/bfloat16": difference(n, "nesterov", line, [Shard(0)], torch.bfloat16)
+        for n in ("linf", "frobenius", "spectral", "adamw")
+    }
     square = init_device_mesh("cpu", (2, 2))  # hybrid: shards within a row, a copy in the other
     found |= {
         f"{n}/hybrid": difference(n, "ema", square, [Replicate(), Shard(0)])

@@ -30,6 +30,7 @@ from autowarmup.norms import (
     Spectral,
     norm_of,
 )
+from autowarmup.norms.norm import BATCH
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-norm.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -140,6 +141,13 @@ def test_many_blocks_at_once_are_the_single_ones(row: Row) -> None:
         assert many([]).shape == (0,)
     indices = [index for batch in norm.batches(blocks) for index in batch]
     assert sorted(indices) == list(range(len(blocks)))
+
+
+def test_blocks_are_handled_in_bounded_batches() -> None:
+    sizes = [0, BATCH // 2, BATCH // 2, 1, 0, 3 * BATCH, 5]
+    blocks = [torch.empty(size, device="meta") for size in sizes]
+    assert LInf().batches(blocks) == [[0, 1, 2], [3, 4], [5], [6]]
+    assert LInf().batches([]) == []
 
 
 @every_row

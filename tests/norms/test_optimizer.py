@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup.norms import Lion, LMOOptimizer, Muon
+from autowarmup.norms import Lion, LMOOptimizer, Muon, moves
 
 STYLES = ["none", "heavy_ball", "ema", "nesterov", "lion"]
 
@@ -124,6 +124,25 @@ def test_a_tensor_rate_is_read_and_kept() -> None:
     assert optimizer.param_groups[0]["lr"] is lr
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rate_that_stays_on_its_device_moves_as_far(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step does with a rate on an accelerator, here on the CPU."""
+    ends = []
+    for on_device in (False, True):
+        params = [nn.Parameter(p.detach().to(dtype)) for p in matrices()]
+        optimizer = mixed(params)
+        if on_device:
+            monkeypatch.setattr(moves, "rate_of", lambda group, rows: torch.tensor(group["lr"]))
+        for step in range(3):
+            set_gradients(params, step)
+            optimizer.step()
+        ends.append(params)
+    for p, q in zip(*ends, strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-2)
+
+
 def test_the_closure_runs_with_gradients_and_its_loss_comes_back() -> None:
     x = nn.Parameter(torch.tensor([3.0]))
     optimizer = Lion([x], lr=1.0, weight_decay=0.0)
@@ -145,6 +164,16 @@ def test_parameters_without_gradient_are_left_alone() -> None:
     optimizer.step()
     assert all(torch.equal(p, q) for p, q in zip(params, before, strict=True))
     assert not optimizer.state
+
+
+@pytest.mark.parametrize("norm", ["spectral", "linf", "frobenius", "adamw"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_parameters_with_nothing_in_them(norm: str, dtype: torch.dtype) -> None:
+    params = [nn.Parameter(torch.zeros(s, dtype=dtype)) for s in [(0, 3), (3, 0), (2, 3)]]
+    for p in params:
+        p.grad = torch.ones_like(p)
+    LMOOptimizer(params, lr=0.1, norm=norm).step()
+    assert bool((params[2] != 0).all())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
@@ -175,7 +204,7 @@ def test_other_dtypes(dtype: torch.dtype) -> None:
         ({"norm": "l2"}, "norm: expected one of spectral, .*, got 'l2'"),
         ({"momentum_style": "fast"}, "momentum_style: expected one of none, .*, got 'fast'"),
         ({"scale": "big"}, "scale: expected one of none, .*, got 'big'"),
-        ({"method": "qr"}, "method: expected one of newton_schulz, exact, got 'qr'"),
+        ({"method": "qr"}, "method: expected one of newton_schulz, polar_express, exact, got 'qr'"),
         ({"ns_steps": 0}, "ns_steps: expected a whole number from 1 to 99, got 0"),
         ({"ns_steps": 2.5}, "ns_steps: expected a whole number from 1 to 99, got 2.5"),
         ({"scale": "original", "norm": "linf"}, "scale: expected 'none' with norm 'linf'"),

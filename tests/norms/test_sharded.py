@@ -35,7 +35,7 @@ def differences() -> dict[str, float]:
 
 def test_every_norm_and_layout_was_tried(differences: dict[str, float]) -> None:
     assert {name.split("/")[0] for name in differences} == set(TOLERANCE)
-    assert len(differences) == 14
+    assert len(differences) == 18
 
 
 @pytest.mark.parametrize("norm", TOLERANCE)

@@ -166,3 +166,23 @@ def test_a_line_of_the_log_is_of_one_update(rule):
         assert line["warmup/phase"] == (0.0 if scheduler.last.phase == "warmup" else 1.0)
     never = make(rule=rule)[1]
     assert metrics(never)["warmup/factor"] == never.factor
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: s.start_decay("x"), lambda s: s.start_decay(0), lambda s: s.extend(None),
+        lambda s: s.rewarm(0), lambda s: s.rewarm(2.5), lambda s: s.plot(3),
+        lambda s: s.calibrate(None), lambda s: s.load_state_dict(None),
+        lambda s: s.load_state_dict([1]), lambda s: s.load_state_dict({}),
+        lambda s: s.load_state_dict({**s.state_dict(), "peak_lrs": None}),
+        lambda s: s.load_state_dict({k: v for k, v in s.state_dict().items() if k != "warmup"}),
+        lambda s: s.load_state_dict({**s.state_dict(), "warmup": {"step": 3}}),
+    ],
+)  # fmt: skip
+def test_calls_with_something_else_are_sentences_and_change_nothing(call):
+    _, scheduler = make()
+    before = scheduler.state_dict()
+    with pytest.raises(ValueError, match=r"expected .*, got "):
+        call(scheduler)
+    assert scheduler.state_dict() == before

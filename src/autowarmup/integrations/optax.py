@@ -31,7 +31,7 @@ from autowarmup.integrations.jax.state import (
     with_ramp,
 )
 from autowarmup.notices import ignored
-from autowarmup.rules.base import Rule, Run
+from autowarmup.rules.base import Rule, Run, expect, whole
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
 from autowarmup.rules.state import told
 from autowarmup.rules.status import Status
@@ -130,15 +130,23 @@ class AdaptiveWarmupSchedule:
         **options: Any,
     ) -> None:
         refuse_renamed({k: v for k, v in options.items() if k not in _OPTIONS})
-        if not every >= 1:
-            raise ValueError(f"expected every >= 1 micro-batches per update, got {every}")
-        self.lr, self.every, self.dtype = lr, int(every), dtype
+        expect(isinstance(lr, int | float | Array), "lr to be a number", lr)
+        self.lr, self.every, self.dtype = lr, whole("every", every), dtype
+        expect(self.every >= 1, "every >= 1 micro-batches per update", every)
         self.rule = rule_of(rule)
         given = (options.get(name) for name in ("decay", "final_fraction", "lower_bound"))
         for sentence in (*ignored(self.rule, *given), *_unread(self.rule, options)):
             warnings.warn(sentence, stacklevel=2)
         self.run = told(self.rule, Run(total_steps, beta=beta, **options))
         self._traced = traced(self.rule, self.run, dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_traced"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Trace anew: functions made on the spot cannot be copied."""
+        self.__dict__.update(state)
+        self._traced = traced(self.rule, self.run, self.dtype)
 
     def init(self) -> WarmupState:
         """Return the state before the first update."""
@@ -171,8 +179,12 @@ class AdaptiveWarmupSchedule:
                 none.
             extra: what other transformations of a chain ask for.
         """
+        expect(isinstance(state, WarmupState), "the state that init or update returned", state)
         if value is not None:
-            value = jnp.asarray(value)
+            try:
+                value = jnp.asarray(value)
+            except TypeError:
+                raise ValueError(f"expected a scalar value, got {value!r:.60}") from None
             self._check(state, value)
         if self.every == 1:
             loss = jnp.asarray(jnp.nan, self.dtype) if value is None else value

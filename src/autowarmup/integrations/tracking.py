@@ -6,7 +6,6 @@ as well as their runs, have `log`; anything else can be a function of a dict and
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from autowarmup.history import Point
@@ -106,7 +105,8 @@ class Tracker:
         if every < 1:
             raise ValueError(f"expected every >= 1, got {every}")
         self.schedule, self.every, self.observer, self.prefix = schedule, every, observer, prefix
-        self._write = _writer(sink)
+        _check(sink)
+        self._sink = sink
         self._calls = 0
 
     def log(self, step: int | None = None) -> None:
@@ -121,21 +121,22 @@ class Tracker:
             values = metrics(self.schedule, prefix=self.prefix, observer=self.observer)
             last = self.schedule.last
             index = 0 if last is None else last.step
-            self._write(values, index if step is None else step)
+            _write(self._sink, values, index if step is None else step)
 
 
-def _writer(sink: Any) -> Callable[[dict[str, float], int], Any]:
+def _write(sink: Any, values: dict[str, float], step: int) -> None:
     if callable(getattr(sink, "add_scalar", None)):
+        for name, value in values.items():
+            sink.add_scalar(name, value, step)
+    elif callable(getattr(sink, "log", None)):
+        sink.log(values, step=step)
+    else:
+        sink(values, step)
 
-        def write(values: dict[str, float], step: int) -> None:
-            for name, value in values.items():
-                sink.add_scalar(name, value, step)
 
-        return write
-    if callable(getattr(sink, "log", None)):
-        return lambda values, step: sink.log(values, step=step)
-    if callable(sink):
-        return sink
+def _check(sink: Any) -> None:
+    if any(callable(getattr(sink, name, None)) for name in ("add_scalar", "log", "__call__")):
+        return
     raise ValueError(
         "expected a tracker with add_scalar (TensorBoard) or log (wandb, trackio), or a function "
         f"of a dict and a step, got {type(sink).__name__}"

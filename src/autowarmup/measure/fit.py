@@ -130,6 +130,8 @@ def fit_curvature(
         'falls'
     """
     terms, rho = _check(terms, rho, bootstrap)
+    if not isinstance(trace, Trace):
+        raise ValueError(f"trace: expected a Trace, got {type(trace).__name__}")
     if lower_bound is None:
         bounds = (point.lower_bound for point in trace)
         lower_bound = next((bound for bound in bounds if bound is not None), 0.0)

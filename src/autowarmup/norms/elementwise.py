@@ -93,17 +93,23 @@ class Frobenius(Norm):
         """Return the blocks, each divided by its own norm, in grouped calls."""
         if not blocks:
             return []
-        return _divided(blocks, torch.stack(torch._foreach_norm(list(blocks))))
+        return _divided(blocks, vector_norms(blocks))
 
     def lmo_of_shards(self, shards: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
         """Return the shards, each divided by the norm of its whole block."""
         if not any(is_sharded(p) for p in params):
             return self.lmo_many(shards)
-        squares = torch.stack(torch._foreach_norm(list(shards))).double().square()
-        return _divided(shards, sum_over_shards(squares, params).sqrt().to(shards[0].dtype))
+        squares = vector_norms(shards).double().square()
+        return _divided(shards, sum_over_shards(squares, params).sqrt())
 
 
 def _divided(blocks: Sequence[Tensor], norms: Tensor) -> list[Tensor]:
-    # The floor keeps a zero block at zero, and one whose squares underflow from blowing up.
-    norms = norms.clamp_min(torch.finfo(blocks[0].dtype).tiny ** 0.5)
-    return list(torch._foreach_div(list(blocks), list(norms.unbind())))
+    """Divide each block by its norm, in float32 at least; the results have the blocks' types."""
+    wide = [block.float() if block.dtype.itemsize < 4 else block for block in blocks]
+    types = {block.dtype for block in wide}
+    # The floor keeps a zero block at zero, and one whose squares underflow from blowing up. It is
+    # that of each block's own arithmetic: in float16 it would be longer than most gradients.
+    floored = {t: norms.clamp_min(torch.finfo(t).tiny ** 0.5).to(t).unbind() for t in types}
+    divisors = [floored[block.dtype][index] for index, block in enumerate(wide)]
+    quotients = torch._foreach_div(wide, divisors)
+    return [q.to(block.dtype) for q, block in zip(quotients, blocks, strict=True)]

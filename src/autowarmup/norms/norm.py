@@ -24,6 +24,9 @@ from autowarmup.norms.sharded import is_sharded, own_shards, whole_blocks
 # In pieces of this many entries it is 3e-7 and 1e-7, for 1.4 times the time of the 2-norm.
 _PIECE = 65536
 
+BATCH = 2**24
+"""Entries that are worth handling together: 64 MiB in float32, more saves no time."""
+
 
 class Norm(ABC):
     """A norm on one block; a subclass is a frozen dataclass whose fields are its settings.
@@ -58,6 +61,10 @@ class Norm(ABC):
     def kappa(self, shape: Sequence[int]) -> float:
         """Return sup dual(v) / norm(v) over the blocks of a 2-D shape (arXiv 2602.05813)."""
 
+    def accepts(self, shape: Sequence[int]) -> bool:
+        """Whether a block of this shape has the norm."""
+        return len(shape) == 2 or not self.matrices_only
+
     def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the norm of each block, shape (len(blocks),), in float32 at least."""
         return stack_scalars([self.norm(block) for block in blocks])
@@ -71,8 +78,19 @@ class Norm(ABC):
         return [self.lmo(block) for block in blocks]
 
     def batches(self, blocks: Sequence[Tensor]) -> list[list[int]]:
-        """Return the indices of the blocks that an optimizer should hand to `lmo_many` together."""
-        return [list(range(len(blocks)))]
+        """Return the indices of the blocks that an optimizer should hand to `lmo_many` together.
+
+        Few calls, and little memory: together they have at most `BATCH` entries.
+        """
+        parts: list[list[int]] = []
+        size = 0
+        for index, block in enumerate(blocks):
+            if not parts or size + block.numel() > BATCH:
+                parts.append([])
+                size = 0
+            parts[-1].append(index)
+            size += block.numel()
+        return parts
 
     def lmo_of_shards(self, shards: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
         """Return this process's shards of the lmo of each whole block.
@@ -107,10 +125,19 @@ def vector_norms(blocks: Sequence[Tensor], order: float = 2.0) -> Tensor:
     """
     if not blocks:
         return torch.zeros(0)
-    pieces = [x.reshape(-1).split(_PIECE) for x in blocks]
-    dtype = reduce(torch.promote_types, (x.dtype for x in blocks), torch.float32)
-    norms = torch.stack(torch._foreach_norm([p for part in pieces for p in part], order, dtype))
-    if len(norms) == len(blocks):
-        return norms
-    parts = norms.split([len(part) for part in pieces])
-    return torch.stack([torch.linalg.vector_norm(part, order) for part in parts])
+    dtype = reduce(torch.promote_types, {x.dtype for x in blocks}, torch.float32)
+    # Contiguous: the order in which entries are added up is that of the block, not of its memory.
+    pieces: list[Tensor] = []
+    cut: list[tuple[int, int]] = []
+    for x in blocks:
+        if x.numel() <= _PIECE:
+            pieces.append(x.contiguous())
+        else:
+            parts = x.contiguous().view(-1).split(_PIECE)
+            cut.append((len(pieces), len(pieces) + len(parts)))
+            pieces += parts
+    norms = torch._foreach_norm(pieces, order, dtype)
+    for start, stop in reversed(cut):  # from behind: places before stay
+        norms = [*norms[:start], torch.linalg.vector_norm(torch.stack(norms[start:stop]), order),
+                 *norms[stop:]]  # fmt: skip
+    return torch.stack(norms)

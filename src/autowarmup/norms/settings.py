@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from autowarmup.norms.norm import Norm
+from autowarmup.norms.rows import is_expanded
 from autowarmup.norms.spectral import METHODS
 
 MOMENTUM_STYLES = ("none", "heavy_ball", "ema", "nesterov", "lion")
@@ -45,6 +46,9 @@ def check_settings(group: Mapping[str, Any], norms: Collection[str]) -> None:
             raise ValueError(f"{key}: expected one of {', '.join(allowed)}, got {group[key]!r}")
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps < 100:
         raise ValueError(f"ns_steps: expected a whole number from 1 to 99, got {steps!r}")
+    for name in ("masters", "flatten"):
+        if not isinstance(group[name], bool):
+            raise ValueError(f"{name}: expected True or False, got {group[name]!r}")
     if group["scale"] != "none" and group["norm"] not in ("spectral", "adamw"):
         got = f"norm {group['norm']!r}, got {group['scale']!r}"
         raise ValueError(f"scale: expected 'none' with {got}")
@@ -54,13 +58,16 @@ def check_parameters(group: Mapping[str, Any], norm: Norm | None) -> None:
     """Check that a norm can be applied to each parameter of a group.
 
     Raises:
-        ValueError: a complex parameter, or one that is not 2-D where the norm is one of matrices.
+        ValueError: a complex parameter, one whose entries share memory, or one that is not 2-D
+            where the norm is one of matrices.
     """
     names = group.get("param_names") or [f"number {k}" for k in range(len(group["params"]))]
     for name, p in zip(names, group["params"], strict=True):
         if p.is_complex():
             raise ValueError(f"expected real parameters, got {name} of dtype {p.dtype}")
-        if norm is not None and norm.matrices_only and p.ndim != 2:
+        if is_expanded(p):
+            raise ValueError(f"expected entries with memory of their own, got {name} expanded")
+        if norm is not None and not norm.accepts(p.shape):
             got = f"{name} of shape {tuple(p.shape)}"
             raise ValueError(f"the {norm.name} norm is one of matrices: expected 2-D, got {got}")
 

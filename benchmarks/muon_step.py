@@ -1,0 +1,124 @@
+"""A Muon step beside torch.optim.Muon's, in turns, and how near both are to the polar factor.
+
+python benchmarks/muon_step.py                 # results/benchmarks/muon_step.json
+python benchmarks/muon_step.py --threads 1 --rounds 9
+
+Both sides take their steps in turns on the same gradients, and a ratio is the median of the ratios
+of single rounds: what else the machine does meanwhile meets both. Processor time is given beside
+wall time; with one thread it does not count the time that others take. AUTOWARMUP_BENCH_LAYERS is
+the number of layers of llama-124m (12).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import _muon
+
+from autowarmup.lab.environment import environment
+from autowarmup.norms import Muon, newton_schulz, polar_exact, polar_express
+from autowarmup.norms.polar import KELLER_JORDAN
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "muon_step.json"
+LAYERS = int(os.environ.get("AUTOWARMUP_BENCH_LAYERS", "12"))
+SETS = {
+    "llama-124m": [*[(768, 768)] * 4, (2048, 768), (2048, 768), (768, 2048)] * LAYERS,
+    "at least 3:1": [(768, 2304), (2304, 768), (768, 3072)],
+}
+
+
+def parameters(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(0.02 * torch.randn(s, generator=generator)) for s in shapes]
+    for p in params:
+        p.grad = 1e-3 * torch.randn(p.shape, generator=generator)
+    return params
+
+
+def seconds(step: Callable[[], Any]) -> tuple[float, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    step()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def measure(shapes: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
+    theirs = torch.optim.Muon(parameters(shapes), lr=1e-3, adjust_lr_fn="match_rms_adamw")
+    named = [(f"layer.{k}", p) for k, p in enumerate(parameters(shapes))]
+    ours = Muon(named, lr=1e-3)
+    theirs.step()
+    ours.step()
+    turns = [(seconds(theirs.step), seconds(ours.step)) for _ in range(rounds)]
+    return {
+        "rounds": rounds,
+        **{
+            f"{who}_{what}_seconds": median(turn[side][clock] for turn in turns)
+            for side, who in enumerate(("torch", "autowarmup"))
+            for clock, what in enumerate(("wall", "processor"))
+        },
+        "times_faster_wall": median(a[0] / b[0] for a, b in turns),
+        "times_faster_processor": median(a[1] / b[1] for a, b in turns),
+    }
+
+
+def accuracy() -> list[dict[str, Any]]:
+    """Return the relative distance to the polar factor and the largest singular value."""
+    ways: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "torch.optim.Muon": lambda x: _muon._zeropower_via_newtonschulz(x, KELLER_JORDAN, 5, 1e-7),
+        "newton_schulz": newton_schulz,
+        "polar_express, 5 steps": lambda x: newton_schulz(x, coefficients=polar_express(5)),
+        "polar_express, 4 steps": lambda x: newton_schulz(x, coefficients=polar_express(4)),
+    }
+    rows = []
+    for shape in ((512, 512), (512, 1400)):
+        for decay in (0.0, 0.5, 1.0, 1.2):
+            x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+            u, _, vh = torch.linalg.svd(x.double(), full_matrices=False)
+            x = u @ torch.diag(torch.arange(1.0, 513.0, dtype=torch.float64) ** -decay) @ vh
+            polar, x = polar_exact(x), x.float()
+            row: dict[str, Any] = {"shape": shape, "singular values": f"i^-{decay:g}"}
+            for name, way in ways.items():
+                y = way(x).double()
+                row[name] = {
+                    "distance": ((y - polar).norm() / polar.norm()).item(),
+                    "largest singular value": torch.linalg.svdvals(y).max().item(),
+                }
+            rows.append(row)
+    return rows
+
+
+def main() -> None:
+    """Measure, write JSON, print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    record = {
+        "command": f"python benchmarks/muon_step.py --threads {args.threads}",
+        "environment": environment(),
+        "threads": args.threads,
+        "load_before": os.getloadavg()[0],
+        "layers": LAYERS,
+        "steps": {name: measure(shapes, args.rounds) for name, shapes in SETS.items() if shapes},
+        "accuracy": accuracy(),
+    }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    for name, row in record["steps"].items():
+        wall, processor = row["times_faster_wall"], row["times_faster_processor"]
+        print(f"{name}: {wall:.2f}x torch.optim.Muon ({processor:.2f}x in processor time)")
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
