@@ -21,8 +21,11 @@ from autowarmup.norms import Lion, Muon
 LAYERS = int(os.environ.get("AUTOWARMUP_BENCH_LAYERS", "12"))
 # Attention q, k, v, o; gate and up; down (hidden size 768, intermediate size 2048).
 HIDDEN = [*[(768, 768)] * 4, (2048, 768), (2048, 768), (768, 2048)] * LAYERS
+DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, results go there
+if DRY:
+    HIDDEN = [(24, 24), (64, 24), (24, 64)]
 # The tied embedding and two normalisation vectors per layer and one at the end.
-OTHER = [(50304, 768), *[(768,)] * (2 * LAYERS + 1)]
+OTHER = [(96 if DRY else 50304, 768), *[(768,)] * (2 * LAYERS + 1)]
 
 
 def parameters(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:

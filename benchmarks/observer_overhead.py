@@ -12,6 +12,7 @@ moment of the machine hits all three; the medians over the rounds give
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -27,7 +28,8 @@ from autowarmup.lab.train.model import build_model, token_loss
 from autowarmup.lab.train.optimizers import build_optimizer
 from autowarmup.measure.observer import CurvatureObserver
 
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
+DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, results go there
+RESULTS = Path(DRY or Path(__file__).resolve().parent.parent / "results" / "benchmarks")
 
 WIDE = replace(RECIPES["llama-124m"], layers=2)
 SIGNS = ("muon", "lion", "normsgd")
@@ -38,6 +40,9 @@ SETTINGS = {
     "small-cpu, 16 x 128 tokens": (RECIPES["small-cpu"], 256, 16, 12, SIGNS),
     "llama-124m with 2 of 12 layers, 4 x 512 tokens": (WIDE, 50257, 4, 3, ("muon", "lion")),
 }
+
+if DRY:
+    SETTINGS = {"tiny-cpu, 2 x 64 tokens": (RECIPES["tiny-cpu"], 256, 2, 1, SIGNS)}
 
 
 class Setting:

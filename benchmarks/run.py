@@ -7,13 +7,15 @@ python benchmarks/run.py peak       # one file, benchmarks/bench_peak.py
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results" / "benchmarks"
+DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, results go there
+RESULTS = Path(DRY or HERE.parent / "results" / "benchmarks")
 
 
 def measure(file: Path) -> dict:
@@ -24,6 +26,8 @@ def measure(file: Path) -> dict:
         raw = Path(folder) / "raw.json"
         command = [sys.executable, "-m", "pytest", str(file), "--benchmark-only", "-q", "-p",
                    "no:cacheprovider", "-W", "default", f"--benchmark-json={raw}"]  # fmt: skip
+        if DRY:
+            command += ["--benchmark-max-time=0.01", "--benchmark-min-rounds=1"]
         subprocess.run(command, check=True, cwd=HERE.parent)
         benchmarks = json.loads(raw.read_text())["benchmarks"]
     groups: dict[str, dict[str, dict]] = {}

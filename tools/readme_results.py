@@ -117,7 +117,9 @@ def benchmarks_table(names: tuple[str, ...] = ("optimizers", "peak", "scheduler"
             peer, *others = rows
             for name in others:
                 ratio = rows[name]["times_faster_than_first"]
-                lines.append(f"| {group}: {case(name)} | {case(peer)} | {ratio:.2f} |")
+                rule = rows[name].get("extra", {}).get("rule")
+                what = case(name) + (f", rule {rule.partition('(')[0]}" if rule else "")
+                lines.append(f"| {group}: {what} | {case(peer)} | {ratio:.2f} |")
     return lines
 
 

@@ -119,6 +119,22 @@ def strict_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_TEXTS = ("phase", "status")
+
+
+def _checked(point: Point) -> Point:
+    """Return a point whose fields are of their types; a bool is no number."""
+    for field in fields(Point):
+        value = getattr(point, field.name)
+        needed = field.name in ("step", "loss")
+        kinds = str if field.name in _TEXTS else int if field.name == "step" else (int, float)
+        if isinstance(value, bool) or (
+            not isinstance(value, kinds) and (needed or value is not None)
+        ):
+            raise TypeError(f"{field.name}: {value!r}")
+    return point
+
+
 class Trace:
     """An ordered list of points with JSON Lines in and out."""
 
@@ -157,20 +173,24 @@ class Trace:
         """Read JSON Lines; a half-written last line is dropped.
 
         Raises:
-            ValueError: a line before the last is not a JSON object with `step` and `loss`.
+            ValueError: the file is no text, or a line before the last is not a JSON object with
+                `step` and `loss` and numbers where `Point` has numbers.
         """
-        lines = Path(path).read_text().splitlines()
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: expected JSON Lines, got a file that is not text") from None
         points = []
         for number, line in enumerate(lines, start=1):
             try:
-                points.append(Point.from_dict(json.loads(line)))
-            except (json.JSONDecodeError, TypeError) as error:
-                if number == len(lines):
-                    break
+                points.append(_checked(Point.from_dict(json.loads(line))))
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                if number == len(lines) and isinstance(error, json.JSONDecodeError):
+                    break  # cut short
                 raise ValueError(
-                    f"{path}, line {number}: expected a JSON object with step and loss, "
-                    f"got {line[:80]!r}"
-                ) from error
+                    f"{path}, line {number}: expected a JSON object with the numbers step and "
+                    f"loss, got {line[:80]!r}"
+                ) from None
         return cls(points)
 
     def thinned(self, most: int) -> Trace:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.history import strict_json
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_aside
 from autowarmup.lab.report import style
@@ -65,8 +66,9 @@ def main(
     chosen = parser.parse_args(arguments)
     if chosen.seed < 0:
         parser.error(f"expected a seed >= 0, got {chosen.seed}")
-    if not chosen.draw:
-        command = f"python -m studies.theory.{name} --seed {chosen.seed}"
-        write(name, {**run(chosen.seed), "command": command}, chosen.out)
-    for path in draw(name, figures, chosen.out):
-        print(path)
+    with claimed(chosen.out):
+        if not chosen.draw:
+            command = f"python -m studies.theory.{name} --seed {chosen.seed}"
+            write(name, {**run(chosen.seed), "command": command}, chosen.out)
+        for path in draw(name, figures, chosen.out):
+            print(path)

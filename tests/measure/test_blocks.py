@@ -69,10 +69,34 @@ def test_a_parameter_of_two_optimizers_counts_once_and_frozen_ones_do_not():
     assert choose_parameters(shared).facts()["blocks"] == 4
 
 
+@pytest.mark.parametrize(
+    "name", ["Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad"]
+)
+def test_the_adam_family_is_measured_by_the_largest_entry_and_says_so(name):
+    model = Net()
+    counted = choose_parameters([getattr(torch.optim, name)(model.parameters())])
+    alike = choose_parameters([torch.optim.AdamW(model.parameters())], norm="linf")
+    assert (counted.name, counted.indices, counted.count) == ("linf", alike.indices, "matrices")
+    assert counted.facts()["about"].startswith(f"{name} has no norm of its own: ")
+    assert "about" not in alike.facts()  # the caller chose
+
+
+def test_beside_an_optimizer_with_a_norm_adamw_counts_in_that_one():
+    model = Net()
+    parts = [
+        torch.optim.Muon([model.hidden.weight]),
+        torch.optim.AdamW([model.head.weight]),
+    ]
+    counted = choose_parameters(parts)
+    assert (counted.name, counted.about) == ("spectral", "")
+
+
 class TestBadInput:
     def test_an_optimizer_without_a_norm(self):
-        with pytest.raises(ValueError, match=r"expected a Muon, .* or SGD, got AdamW; pass norm="):
-            choose_parameters([torch.optim.AdamW(Net().parameters())])
+        for name in ("Rprop", "LBFGS"):
+            optimizer = getattr(torch.optim, name)(Net().parameters())
+            with pytest.raises(ValueError, match=rf"expected a Muon, .*, got {name}; pass norm="):
+                choose_parameters([optimizer])
 
     def test_several_norms_and_some_without(self):
         model = Net()

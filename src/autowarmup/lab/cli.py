@@ -1,4 +1,5 @@
-"""The command line: parse, call, print. `autowarmup VERB --help` lists every option.
+"""The command line: parse, call, print. `autowarmup VERB --help` lists every option, and
+`autowarmup --version` says which one this is.
 
 Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked for, 130 interrupted.
 """
@@ -8,15 +9,20 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from importlib import metadata
 
 try:
     import rich  # noqa: F401
     import tyro
 except ModuleNotFoundError as error:  # the library itself needs neither
-    raise SystemExit(
-        f"the autowarmup command needs {error.name}: expected `pip install 'autowarmup[all]'`"
-    ) from error
+    print(
+        f"error: the autowarmup command needs {error.name}: expected "
+        "`pip install 'autowarmup[all]'`",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
+from autowarmup.lab.extras import sentence
 from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
@@ -43,9 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     typed.words[:] = sys.argv[1:] if arguments is None else arguments
     first = os.environ.get("RANK", "0") == "0"  # of all processes that torchrun started
+    if typed.words in (["--version"], ["-V"]):
+        print(f"autowarmup {metadata.version('autowarmup')}")
+        return 0
     try:
         _check_verb()
         refuse_earlier_options(typed.words)
+        warnings.formatwarning = _one_line
         # Fields that the recipe fills have no default of their type.
         warnings.filterwarnings("ignore", message="The field .* is annotated with type")
         return tyro.extras.subcommand_cli_from_dict(
@@ -53,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
             args=arguments,
             prog="autowarmup",
             config=(tyro.conf.DisallowNone,),
-            description="Learning-rate warm-up that follows what training itself shows.",
+            description="Learning-rate warm-up that follows what training itself shows "
+            "(autowarmup --version prints the version).",
         )
     except KeyboardInterrupt as stop:
         if first:
@@ -65,12 +76,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         # All processes meet the same mistakes, but the first may be the one that is gone.
         if first or isinstance(error, ConnectionError):
-            print(f"error: {error}", file=sys.stderr)
+            missing = isinstance(error, ModuleNotFoundError)
+            print(f"error: {sentence(error) if missing else error}", file=sys.stderr)
         return 2
     finally:
         torch = sys.modules.get("torch")  # never loaded for this
         if torch is not None and "WORLD_SIZE" in os.environ and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _one_line(message: object, *_: object, **__: object) -> str:
+    """Return a warning as people read it: without the line of our code."""
+    return f"warning: {message}\n"
 
 
 def _check_verb() -> None:

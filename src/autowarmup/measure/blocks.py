@@ -2,11 +2,12 @@
 
 Paper A (arXiv 2602.05813) measures 2-D parameters only, in the norm of the optimizer: the maximum
 of the block norms for a step, the sum of their duals for a gradient. Gradient descent has one
-Euclidean norm over everything.
+Euclidean norm over everything. The Adam family is measured as sign optimizers are, in l_inf.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,8 @@ from autowarmup.norms import EuclideanOverBlocks, MaxOverBlocks, Norm, norm_of
 
 NORMS = ("auto", *BLOCK_NORMS, "euclidean")
 COUNTS = ("auto", "matrices", "constrained", "all")
+
+_ADAPTIVE = re.compile(r"adam|adan|ada(grad|delta|belief|factor|max|bound)|rmsprop", re.IGNORECASE)
 
 Side = Literal["norm", "dual"]
 
@@ -38,6 +41,7 @@ class CountedParameters:
         norms: the norm of each that counts; `None` for one Euclidean norm over all of them.
         name: the norm in one word; several are joined by "+".
         count: which rule chose: matrices, constrained or all.
+        about: why this norm, a sentence, where the optimizer has none of its own.
     """
 
     parameters: tuple[nn.Parameter, ...]
@@ -45,6 +49,7 @@ class CountedParameters:
     norms: tuple[Norm, ...] | None
     name: str
     count: str
+    about: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Return what counts, as plain JSON values."""
@@ -53,6 +58,7 @@ class CountedParameters:
             "blocks": len(self.indices),
             "parameters": sum(self.parameters[index].numel() for index in self.indices),
             "moving_parameters": sum(p.numel() for p in self.parameters),
+            **({"about": self.about} if self.about else {}),
         }
 
     def norm(self, blocks: Iterable[Tensor]) -> float:
@@ -139,13 +145,15 @@ def choose_parameters(
         if value not in known:
             raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
     groups = [(o, group) for o in optimizers for group in o.param_groups]
-    moved_by = [_norm_of(o, group) for o, group in groups]
+    moved_by, about = [_norm_of(o, group) for o, group in groups], ""
+    if norm == "auto" and not any(moved_by):
+        moved_by, about = _like_signs(groups)
     kinds = moved_by if norm == "auto" else [norm] * len(groups)
     own = sorted({kind for kind in kinds if kind})
     if not own or (norm == "auto" and "euclidean" in own and len(own) > 1):
         raise ValueError(
             "norm='auto' reads the norm from the optimizer: expected a Muon, Lion, Signum, "
-            "signSGD, NormalizedSGD or SGD, "
+            "signSGD, NormalizedSGD, SGD or one of the Adam family, "
             f"got {' and '.join(type(o).__name__ for o in optimizers)}; "
             "pass norm='linf', 'spectral', 'frobenius' or 'euclidean'"
         )
@@ -175,6 +183,7 @@ def choose_parameters(
         norms=None if euclidean else tuple(norms[kind] for _, kind in chosen),
         name="+".join(sorted({kind for _, kind in chosen})),
         count=count,
+        about=about,
     )
 
 
@@ -189,6 +198,21 @@ def _norm_of(optimizer: Optimizer, group: dict[str, Any]) -> str:
     """Return the norm of a group; unlike kappa, curvature also has one for plain SGD."""
     plain = isinstance(optimizer, SGD) and "norm" not in group
     return "euclidean" if plain else getattr(norm_of(optimizer, group), "name", "")
+
+
+def _like_signs(groups: Sequence[tuple[Optimizer, dict[str, Any]]]) -> tuple[list[str], str]:
+    """Return l_inf for what divides every coordinate by its own size, as Adam does, and why.
+
+    Where updates settle, an entry moves by about the rate whatever its gradient: a signed step.
+    """
+    kinds = ["linf" if _ADAPTIVE.search(type(o).__name__) else "" for o, _ in groups]
+    if not all(kinds):
+        return [""] * len(groups), ""
+    names = sorted({type(o).__name__ for o, _ in groups})
+    return kinds, (
+        f"{' and '.join(names)} has no norm of its own: its steps move every entry by about the "
+        "rate, so they are measured by their largest entry, as signed steps are."
+    )
 
 
 def _shared(own: Sequence[str]) -> str:

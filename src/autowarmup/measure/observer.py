@@ -41,7 +41,8 @@ class CurvatureObserver:
         model: its buffers are kept as they are; dropout must be off.
         optimizer: the optimizer, or several that step one after another.
         loss_closure: returns the mean loss of the current batch, with its graph, without backward.
-        norm: "auto" (read from the optimizer), "spectral", "linf", "frobenius", "euclidean".
+        norm: "auto" (read from the optimizer; l_inf for the Adam family), "spectral", "linf",
+            "frobenius", "euclidean".
         every: updates between probes; the first update is probed.
         lower_bound: of the loss; `gap` of a point is its loss minus this.
         count: which parameters count, see `autowarmup.measure.blocks.choose_parameters`.

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.pages import assert_stands_alone, needs_browser, visit
 
 from autowarmup.lab.bench import curve_figures
 from autowarmup.lab.bench.curve_figures import PANELS, chosen_rules, mean_curves
@@ -29,7 +27,6 @@ from autowarmup.lab.bench.verdict import headline, sentences
 Record = dict[str, Any]
 Make = Callable[..., Record]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FIGURES = {
     "large": ("mean_regret", "heat_map", "worst_cases"),
     "demo": ("warmup_length", "runs"),
@@ -93,36 +90,10 @@ def folder(
     return out
 
 
-class Loads(HTMLParser):
-    """Collects everything that a browser would fetch for a page, and its tags."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "xlink:href", "srcset", "data", "action"):
-                self.found.append(value or "")
-            self.found += re.findall(r"url\(([^)]*)\)", value or "")
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_page_stands_alone(folder: Path, name: str) -> None:
     text = (folder / name / "report.html").read_text()
-    loads = Loads()
-    loads.feed(text)
-    assert {url for url in loads.found if not url.startswith("#")} == {"data:,"}
-    assert "@import" not in text
-    assert re.findall(r"url\((?!#)", text) == []
-    assert "script" not in loads.tags
-    assert "image" not in loads.tags
-    assert loads.tags.count("svg") == len(FIGURES[name])
-    ids = re.findall(r'\bid="([^"]+)"', text)
-    assert len(ids) == len(set(ids)) > 100
-    assert {url[1:] for url in loads.found if url.startswith("#")} <= set(ids)
+    assert_stands_alone(text, figures=len(FIGURES[name]))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -264,44 +235,6 @@ def test_reading_a_summary_needs_no_drawing_packages() -> None:
         "assert not loaded, loaded\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on this machine to open the page with"
-)
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What a browser saw: the document it built, console messages, requests made by the page."""
-
-    dom: str
-    console: list[str]
-    requests: list[str]
-
-
-def visit(page: Path, scratch: Path, *arguments: str) -> Visit:
-    log = scratch / "net.json"
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-        "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr",
-        "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,2600",
-        f"--user-data-dir={scratch / 'profile'}", f"--log-net-log={log}", *arguments,
-        page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    events = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
-    # The browser's own housekeeping has no origin; what a page asks for has.
-    requests = [
-        params["url"]
-        for params in events
-        if params.get("url", "").startswith("http")
-        and params.get("initiator") != "not an origin"
-        and "initiator" in params
-    ]
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return Visit(done.stdout, console, requests)
 
 
 @needs_browser

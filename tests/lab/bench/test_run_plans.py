@@ -139,7 +139,7 @@ def test_directories_that_are_not_ours_are_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="expected an empty directory"):
         run(tmp_path, "good")
-    with pytest.raises(ValueError, match="expected a directory, got a file"):
+    with pytest.raises(ValueError, match="expected a directory, got the file"):
         run(tmp_path / "thesis.tex", "good")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

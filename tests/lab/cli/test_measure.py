@@ -78,6 +78,18 @@ def test_it_trains_and_leaves_fits_and_a_page(corpus, tmp_path, capsys):
     assert "measure.html" in printed.replace("\n", "")
 
 
+def test_adamw_is_measured_by_the_largest_entry_and_the_page_says_so(corpus, tmp_path, capsys):
+    out = tmp_path / "measured"
+    tiny = TINY.replace("--optimizer lion", "--optimizer adamw")
+    code, _, _ = run(f"measure {tiny} --every 1 --data {corpus} --out {out}", capsys)
+    assert code == 0
+    record = read(out)
+    assert record["norm"] == "linf"
+    words = "AdamW has no norm of its own: its steps move every entry by about the rate"
+    assert record["counted"]["about"].startswith(words)
+    assert words in (out / "measure.html").read_text()
+
+
 def test_the_same_command_goes_on_where_it_stopped(corpus, tmp_path, capsys, monkeypatch, undrawn):
     update = Run.update
 
@@ -121,7 +133,6 @@ def test_a_finished_run_without_measurements_gets_one_sentence(corpus, tmp_path,
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("--optimizer adamw", "norm='auto' reads the norm from the optimizer: expected"),
         ("--every 0", "measure_every: expected at least 1, got 0"),
         ("--run nowhere", "expected the directory of a run"),
         (

@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.pages import assert_stands_alone, needs_browser, visit
 
 from autowarmup.history import Point, Trace
 from autowarmup.lab.curvature.figures import FIGURES
@@ -21,7 +21,6 @@ Record = dict[str, Any]
 Traces = dict[str, Callable[..., Trace]]
 MakeRecord = Callable[..., Record]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SVG_IDS = re.compile(r'\bid="([^"]+)"')
 
 
@@ -36,34 +35,9 @@ def folder(
     return out
 
 
-class Loads(HTMLParser):
-    """Collects everything that a browser would fetch for a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "xlink:href", "srcset", "data", "action"):
-                self.found.append(value or "")
-            self.found += re.findall(r"url\(([^)]*)\)", value or "")
-
-
 def test_the_page_stands_alone(folder: Path) -> None:
     text = (folder / "measure.html").read_text()
-    loads = Loads()
-    loads.feed(text)
-    assert {url for url in loads.found if not url.startswith("#")} == {"data:,"}
-    assert "script" not in loads.tags
-    assert "image" not in loads.tags
-    assert "@import" not in text
-    assert loads.tags.count("svg") == 5
-    ids = SVG_IDS.findall(text)
-    assert len(ids) == len(set(ids)) > 100
-    assert {url[1:] for url in loads.found if url.startswith("#")} <= set(ids)
+    assert_stands_alone(text, figures=5)
 
 
 def test_the_page_says_what_the_record_says(folder: Path) -> None:
@@ -177,15 +151,8 @@ def test_reading_needs_no_drawing_packages() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
+@needs_browser
 def test_the_page_opens_in_a_browser(folder: Path, tmp_path: Path) -> None:
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--disable-dev-shm-usage", "--enable-logging=stderr", "--dump-dom",
-        "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}",
-        (folder / "measure.html").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.count("<svg") == 5
-    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    seen = visit(folder / "measure.html", tmp_path, "--dump-dom")
+    assert seen.dom.count("<svg") == 5
+    assert (seen.console, seen.requests) == ([], [])

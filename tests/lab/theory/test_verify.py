@@ -6,12 +6,12 @@ import dataclasses
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.pages import Loads
 
 from autowarmup.lab.cli import main
 from autowarmup.lab.theory import rules
@@ -103,21 +103,10 @@ def test_the_terminal_has_a_line_for_every_statement(report):
     assert headline(report) in " ".join(shown.split())
 
 
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append(tag)
-        self.found += [value or "" for name, value in attrs if name in ("src", "href")]
-
-
 def test_the_page_stands_alone_and_says_what_the_rows_say(report, tmp_path):
     page = report.write(tmp_path / "new")
     text = page.read_text()
-    tags = Tags()
+    tags = Loads()
     tags.feed(text)
     assert tags.found == ["data:,"]
     assert "script" not in tags.tags

@@ -25,6 +25,7 @@ from autowarmup.lab.bench.ray_pool import RayOptions, RayPool
 from autowarmup.lab.bench.records import Record, key_of, read_records, store_records
 from autowarmup.lab.bench.setups import Setup
 from autowarmup.lab.bench.workers import Here, Job, Pool, TrainFunction, cores
+from autowarmup.lab.claim import claimed, others
 
 FLEET = 16
 """Replicas that share an operation: more of them leave the cache."""
@@ -91,7 +92,19 @@ def run_plans(
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers: expected at least 1, got {workers}")
-    out, plans = Path(out), list(plans)
+    with claimed(out):
+        return _run(list(plans), Path(out), workers, train, progress, ray, here)
+
+
+def _run(
+    plans: list[RunPlan],
+    out: Path,
+    workers: int | None,
+    train: str | TrainFunction | None,
+    progress: bool,
+    ray: RayOptions | None,
+    here: bool,
+) -> Outcome:
     check_ours(out)
     held = {key_of(record) for record in read_records(out)}
     todo = [plan for plan in plans if plan.key not in held]
@@ -134,9 +147,7 @@ def check_ours(out: Path) -> None:
     Raises:
         ValueError: it is one, or a file.
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: expected a directory, got a file")
-    if out.exists() and any(out.iterdir()) and not any((out / name).exists() for name in _OURS):
+    if others(out) and not any((out / name).exists() for name in _OURS):
         raise ValueError(
             f"{out}: expected an empty directory or one that holds runs of autowarmup, got other "
             "files in it"

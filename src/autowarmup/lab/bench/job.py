@@ -9,7 +9,6 @@ OUT/summary.json, OUT/report.html, OUT/figures/
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,10 @@ from autowarmup.lab.bench.records import Record, key_of, read_records
 from autowarmup.lab.bench.robustness import tables
 from autowarmup.lab.bench.sets import BEFORE, SETS
 from autowarmup.lab.bench.summary import summarise
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
+from autowarmup.lab.reading import read_json
 from autowarmup.rules.registry import DEFAULT_RULE
 
 APART = {"robustness": "robustness", "protocol": "protocol", "logs": "recorded"}
@@ -46,8 +47,15 @@ def run_set(
     """
     if name not in SETS:
         raise ValueError(f"set: expected one of {', '.join(SETS)}, got {name!r}")
-    check_ours(Path(out))
-    directory = Path(out) / APART[name] if name in APART else Path(out)
+    with claimed(out):
+        return _run_set(Path(out), name, workers, command, ray)
+
+
+def _run_set(
+    out: Path, name: str, workers: int | None, command: str, ray: RayOptions | None
+) -> Outcome:
+    check_ours(out)
+    directory = out / APART[name] if name in APART else out
     outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray)
     if directory.is_dir():
         _note_environment(directory, command)
@@ -88,6 +96,11 @@ def write_report(out: str | Path) -> dict[str, Any]:
         ValueError: nothing is stored in `out`.
     """
     out = Path(out)
+    with claimed(out):
+        return _written(out)
+
+
+def _written(out: Path) -> dict[str, Any]:
     summary, records = summary_of(out)
     write_page(out, summary, records, robustness=summary["robustness"], facts=_facts(out, records))
     return summary
@@ -102,10 +115,16 @@ def _planned(directory: Path, *names: str) -> list[Record]:
 def _note_environment(out: Path, command: str) -> None:
     """Write down where the runs took place, once for each machine and command."""
     path = out / "environment.json"
-    noted: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    noted = _noted(path)
     entry = {"command": command, "environment": environment()}
     if entry not in noted:
         write_json(path, [*noted, entry])
+
+
+def _noted(path: Path) -> list[dict[str, Any]]:
+    shape = [{"command": str, "environment": {"cpu": str, "torch": str}}]
+    what = "the commands and machines of a benchmark"
+    return read_json(path, shape, what) if path.exists() else []
 
 
 def _facts(out: Path, records: list[Record]) -> list[tuple[str, str, bool]]:
@@ -115,8 +134,7 @@ def _facts(out: Path, records: list[Record]) -> list[tuple[str, str, bool]]:
         plans = [plan.key for plan in build()]
         if count := sum(key in held for key in plans):
             facts.append((f"Set {name}", f"{count} of {len(plans)} runs are stored", False))
-    path = out / "environment.json"
-    for entry in json.loads(path.read_text()) if path.exists() else []:
+    for entry in _noted(out / "environment.json"):
         machine = entry["environment"]
         facts.append(("Command", entry["command"], True))
         facts.append(("Machine", f"{machine['cpu']}, torch {machine['torch']}", False))

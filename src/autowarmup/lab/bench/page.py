@@ -10,7 +10,7 @@ from autowarmup.lab.bench.names import COLUMNS, KINDS, TUNED_ONCE, setup_name
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.regret import mean
 from autowarmup.lab.bench.rules import described
-from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences
+from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences, shown_to_work_only
 from autowarmup.lab.files import write_aside, write_json
 from autowarmup.lab.report.numbers import count, percent, share
 from autowarmup.lab.report.page import figure_svg, render
@@ -66,7 +66,7 @@ def write_page(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "summary.json", {**summary, "robustness": robustness})
     names = draw(records, summary, out / "figures")
-    few = len(summary["setups"]) <= FEW
+    few = len(summary["setups"]) <= FEW and not shown_to_work_only(summary)
     page = render(
         "page.html",
         room="bench",

@@ -13,8 +13,27 @@ import numpy as np
 from autowarmup.history import strict_json
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.files import write_aside
+from autowarmup.lab.reading import MAYBE, NUMBER, parsed, read_text
 
 Record = dict[str, Any]
+
+SHAPE = {
+    "setup": {"optimizer": str, "lr": NUMBER, "model": str, "batch": int, "steps": int,
+              "data": str, "noise": NUMBER, "scale": NUMBER, "trained?": int, "init?": NUMBER},
+    "rule": str,
+    "options": dict,
+    "seed": int,
+    "status": str,
+    "val_loss": MAYBE,
+    "trace": {"stretch": int, "loss": [MAYBE], "factor": [MAYBE]},
+    "val_curve": [[MAYBE]],
+    "seconds": NUMBER,
+    "start": NUMBER,
+    "warmup_end_step": MAYBE,
+    "overhead?": MAYBE,
+    "every_loss?": [MAYBE],
+}  # fmt: skip
+"""What the summary and the page ask of a record."""
 
 POINTS = 100
 """Points of a stored trace, each the mean loss and the first factor of a stretch of updates."""
@@ -65,14 +84,18 @@ def read_records(out: str | Path) -> list[Record]:
         ValueError: a file that does not hold records.
     """
     records: list[Record] = []
+    what = "one JSON record a line"
     for path in sorted((Path(out) / "runs").glob("*.jsonl")):
-        try:
-            found = [json.loads(line) for line in path.read_text().splitlines()]
-            for record in found:
+        for number, line in enumerate(read_text(path, what).splitlines(), start=1):
+            try:
+                record = parsed(line, SHAPE, what, path)
                 key_of(record)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: expected one JSON record a line, got {error!r}") from error
-        records += found
+            except ValueError as error:
+                raise ValueError(f"{error} (line {number})") from None
+            except TypeError as error:  # a set-up of another version
+                reason = f"another kind of set-up in line {number} ({error})"
+                raise ValueError(f"{path}: expected {what}, got {reason}") from None
+            records.append(record)
     return records
 
 

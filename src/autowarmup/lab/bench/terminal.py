@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.lab.bench.names import KINDS
-from autowarmup.lab.bench.verdict import headline, ranked, sentences
+from autowarmup.lab.bench.verdict import headline, ranked, sentences, shown_to_work_only
 from autowarmup.lab.report.numbers import percent
 from autowarmup.lab.report.terminal import table
 from autowarmup.lab.report.words import rule_name
@@ -30,6 +30,8 @@ def print_summary(summary: Mapping[str, Any], console: Console | None = None) ->
     console.print(Text(headline(summary), style="bold"))
     for sentence in sentences(summary):
         console.print(Text(sentence))
+    if shown_to_work_only(summary):
+        return
     lines = ranked(summary)
     rows = [
         (

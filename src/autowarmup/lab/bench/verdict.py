@@ -13,6 +13,8 @@ from autowarmup.lab.report.words import rule_name
 
 Json = Mapping[str, Any]
 
+SHORT = 100
+"""Updates below which a run is a smoke test: its loss says nothing about warm-up."""
 FEW = 6
 """Most set-ups that are looked at one by one."""
 
@@ -26,10 +28,21 @@ def ranked(summary: Json) -> list[tuple[str, Json]]:
     )
 
 
+def shown_to_work_only(summary: Json) -> int:
+    """Return the updates of the longest run where all are too short for a verdict, else 0."""
+    longest = max(setup["setup"]["steps"] for setup in summary["setups"])
+    return longest if longest < SHORT else 0
+
+
 def headline(summary: Json) -> str:
     """Return in one sentence how the default compares with hand tuning and with the other rules."""
     name = summary["default_rule"]
     line = summary["rules"].get(name)
+    if longest := shown_to_work_only(summary):
+        return (
+            f"These runs of at most {longest} updates show that everything works; they are too "
+            "short to say which warm-up is better."
+        )
     if line is None:
         return f"The default rule, {name}, has no run here yet: there is nothing to compare."
     if line["mean_regret"] is None:
@@ -51,6 +64,8 @@ def headline(summary: Json) -> str:
 def sentences(summary: Json) -> list[str]:
     """Return what else a reader must know: other baselines, the noise, what is missing."""
     parts = (_baselines, _outcomes, _noise, _missing)
+    if shown_to_work_only(summary):
+        parts = (_missing,)
     return [text for part in parts for text in part(summary)]
 
 

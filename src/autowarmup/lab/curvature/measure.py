@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from autowarmup.history import Trace
+from autowarmup.lab.claim import claimed, others
 from autowarmup.lab.curvature.names import run_label
 from autowarmup.lab.curvature.page import page
 from autowarmup.lab.curvature.record import (
     FILE,
     build_record,
     is_measured,
-    read_json,
     read_record,
     write_record,
 )
+from autowarmup.lab.reading import read_json
 from autowarmup.lab.train.config import TrainConfig
+from autowarmup.lab.train.rundir import CONFIG, MEASURED
 from autowarmup.lab.train.rundir import FORMAT as RUN_FORMAT
 from autowarmup.lab.train.train import train
 
@@ -34,7 +36,11 @@ def measure_training(
     config: TrainConfig, out: Path, *, command: str = "", progress: bool = True
 ) -> Json:
     """Train in OUT/run, measuring; a run that was cut short goes on from its last checkpoint."""
-    config = replace(config, measure=True)
+    with claimed(out):
+        return _measure_training(replace(config, measure=True), out, command, progress)
+
+
+def _measure_training(config: TrainConfig, out: Path, command: str, progress: bool) -> Json:
     _refuse_other(out, "train")
     try:
         result = train(config, out=out / RUN, resume=True, progress=progress)
@@ -52,13 +58,16 @@ def measure_run(
     directory: Path, out: Path, *, lower_bound: float | None = None, command: str = ""
 ) -> Json:
     """Measure a finished run in another directory."""
-    _refuse_other(out, "run")
-    if (out / FILE).exists():
-        held = read_record(out)["source"]["directory"]
-        if Path(held).resolve() != directory.resolve():
-            raise ValueError(f"out: expected the measurement of {directory}, got that of {held}")
-    write_record(out, run_record(directory, lower_bound=lower_bound, command=command))
-    return page(out)
+    with claimed(out):
+        _refuse_other(out, "run")
+        if (out / FILE).exists():
+            held = str(read_record(out)["source"].get("directory"))
+            if Path(held).resolve() != directory.resolve():
+                raise ValueError(
+                    f"out: expected the measurement of {directory}, got that of {held}"
+                )
+        write_record(out, run_record(directory, lower_bound=lower_bound, command=command))
+        return page(out)
 
 
 def measure_object(
@@ -72,19 +81,25 @@ def measure_object(
     progress: bool = True,
 ) -> Json:
     """Train one of paper B's small networks, measuring the Hessian; its own steps by default."""
+    asked = {"object": name, "steps": steps, "every": every, "seed": seed}
+    with claimed(out):
+        return _measure_object(out, asked, command, progress)
+
+
+def _measure_object(out: Path, asked: Json, command: str, progress: bool) -> Json:
     from autowarmup.lab.problems.registry import run_object
 
     _refuse_other(out, "object")
-    asked = {"object": name, "steps": steps, "every": every, "seed": seed}
+    name, seed = asked["object"], asked["seed"]
     if (out / FILE).exists():
         held = read_record(out)["source"]
-        if held["asked"] == asked:
+        if held.get("asked") == asked:
             return page(out)
         raise ValueError(
             f"out: expected an empty directory or one with the same measurement, got {out} with "
-            f"{held['asked']}"
+            f"{held.get('asked')}"
         )
-    run = run_object(name, steps=steps, every=every, seed=seed, progress=progress)
+    run = run_object(name, steps=asked["steps"], every=asked["every"], seed=seed, progress=progress)
     source = {"name": name, "about": run.about, "lower_bound_source": run.lower_bound_source}
     record = build_record(
         run.trace,
@@ -131,18 +146,19 @@ def read_run(directory: Path) -> tuple[Json, Json, Trace]:
     Raises:
         ValueError: no run of ours, a run that has not ended, or one that measured nothing.
     """
-    held = read_json(directory / "config.json")
-    if held is None or held.get("format") != RUN_FORMAT:
+    file = directory / "config.json"
+    held = read_json(file, CONFIG, "the config of a run") if file.exists() else None
+    if held is None or held["format"] != RUN_FORMAT:
         raise ValueError(
             f"{directory}: expected the directory of a run that `autowarmup train --measure --out "
             f"{directory}` wrote, got {'another directory' if directory.is_dir() else 'none'}"
         )
-    result = read_json(directory / "result.json")
-    if result is None or not (directory / "trace.jsonl").exists():
+    if not ((directory / "result.json").exists() and (directory / "trace.jsonl").exists()):
         raise ValueError(
             f"{directory}: expected a run that has ended, got one without result.json; "
             f"continue it with `autowarmup train ... --out {directory} --resume`"
         )
+    result = read_json(directory / "result.json", MEASURED, "the record of a run")
     trace = Trace.read(directory / "trace.jsonl")
     if not any(is_measured(point) for point in trace):
         again = str(result.get("command") or "autowarmup train").partition(" --out ")[0]
@@ -156,10 +172,8 @@ def read_run(directory: Path) -> tuple[Json, Json, Trace]:
 
 def _refuse_other(out: Path, kind: str) -> None:
     """Refuse to write over a measurement of another kind, or into a directory of other files."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not others(out):
         return
-    if not out.is_dir():
-        raise ValueError(f"out: expected a directory, got the file {out}")
     held = read_record(out)["source"]["kind"] if (out / FILE).exists() else None
     unfinished = kind == "train" and (out / RUN / "config.json").exists()
     if held != kind and not (held is None and unfinished):

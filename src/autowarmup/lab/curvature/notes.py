@@ -137,6 +137,8 @@ def _counted(record: Json) -> str:
     text, counted = f"Norm of the updates: {norm_name(record['norm'])}.", record["counted"]
     if not counted:
         return text
+    if counted.get("about"):
+        text = f"{text} {counted['about']}"
     return (
         f"{text} Counted: {counted['parameters']:,} parameters of {counted['moving_parameters']:,} "
         f"that move in {_count(counted['blocks'], 'block')} ({counted['count']})."

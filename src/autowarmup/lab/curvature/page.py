@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from autowarmup.lab.curvature.names import law_formula, law_name, meaning, quantity_name
 from autowarmup.lab.curvature.notes import caption, notes, subject, trouble
-from autowarmup.lab.curvature.record import FILE, read_record
+from autowarmup.lab.curvature.record import FILE, SHAPE, read_record
 from autowarmup.lab.curvature.series import drawn_laws, laws
 from autowarmup.lab.files import write_aside
+from autowarmup.lab.reading import mismatch
 from autowarmup.lab.report.numbers import interval_text, number, share, short
 from autowarmup.lab.report.page import pictures, render
 
@@ -39,6 +40,8 @@ def page(out: str | Path) -> dict[str, Any]:
 
     out = Path(out)
     record = read_record(out)
+    if wrong := mismatch(record, SHAPE):
+        raise ValueError(f"{out / FILE}: expected measured curvature, got {wrong}")
     names = draw(record, out / "figures")
     text = render(
         "page.html",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from autowarmup.history import Point, Trace, strict_json
 from autowarmup.lab.curvature.names import quantity_name
 from autowarmup.lab.environment import environment as this_environment
 from autowarmup.lab.files import write_json
+from autowarmup.lab.reading import MAYBE, NUMBER, read_json
 from autowarmup.measure.fit import CurvatureFit, fit_curvature
 
 Json = dict[str, Any]
@@ -19,6 +19,28 @@ Json = dict[str, Any]
 FILE = "measure.json"
 FORMAT = "autowarmup-measure-2"
 FIRST_FORMAT = "autowarmup-measure-1"
+SHAPE = {
+    "command": str,
+    "source": {"kind": str, "asked?": dict, "directory?": str, "about?": (str, None)},
+    "label": str,
+    "config": dict,
+    "environment": dict,
+    "seeds": [int],
+    "lower_bound": NUMBER,
+    "norm": str,
+    "counted": (dict, None),
+    "determinism": (dict, None),
+    "main": str,
+    "points": [{"step": int, "loss": MAYBE}],
+    "next_points?": [{"step": int, "loss": MAYBE}],
+    "fits": [{"quantity": str, "terms": [str], "constraint": str}],
+    "quantities": dict,
+    "not_fitted": dict,
+    "window": (dict, None),
+    "verdict": str,
+    "sentence": str,
+}
+"""What a page asks of a record."""
 FITTED = ("K", "H", "K_dir", "K_next")
 """The quantities that are fitted, in the order in which they are shown."""
 
@@ -127,12 +149,13 @@ def read_record(out: str | Path) -> Json:
         ValueError: there is no such file, or it is no record of measured curvature.
     """
     path = Path(out) / FILE
-    record = read_json(path)
-    if record is None or record.get("format") not in (FORMAT, FIRST_FORMAT):
-        got = f"a file of another format ({(record or {}).get('format')})"
+    if not path.exists():
+        raise ValueError(f"{out}: expected measured curvature in {path}, got no such file")
+    what = "measured curvature"
+    record = read_json(path, {"format": str, "source?": {"kind": str}}, what)
+    if record["format"] not in (FORMAT, FIRST_FORMAT):
         raise ValueError(
-            f"{out}: expected measured curvature in {path}, "
-            f"got {got if path.exists() else 'no such file'}"
+            f"{path}: expected {what}, got a file of another format ({record['format']})"
         )
     return record if record["format"] == FORMAT else _from_first(record)
 
@@ -154,12 +177,3 @@ def _from_first(value: Any) -> Any:
     if "verdict" in found:
         found["verdict"] = _FIRST_VERDICTS.get(found["verdict"], found["verdict"])
     return found
-
-
-def read_json(path: Path) -> Json | None:
-    """Return the object in a JSON file, `None` where there is none."""
-    try:
-        held = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return held if isinstance(held, dict) else None

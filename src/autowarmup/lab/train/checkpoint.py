@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from autowarmup.lab.files import write_aside
+from autowarmup.lab.reading import Shape, mismatch
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d+)\.pt")
@@ -42,18 +43,18 @@ def checkpoints(out: Path) -> list[Path]:
     return [path for _, path in sorted((int(name[1]), path) for name, path in found if name)]
 
 
-def load_checkpoint(out: Path) -> dict[str, Any] | None:
+def load_checkpoint(out: Path, shape: Shape = dict) -> dict[str, Any] | None:
     """Return the latest checkpoint on the CPU that can be read, `None` where there is none.
 
-    A damaged one is passed over with a warning, and the one before it is used.
+    Its values are of `shape`, see `autowarmup.lab.reading`. A damaged one, or one of another kind,
+    is passed over with a warning, and the one before it is used.
     """
     found = checkpoints(out)
     for path in reversed(found):
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
-            if isinstance(saved, dict):
+            if not (reason := mismatch(saved, shape)):
                 return saved
-            reason = f"a {type(saved).__name__}"
         except Exception as error:  # a damaged archive raises many kinds
             reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
         warnings.warn(

@@ -155,7 +155,7 @@ class TrainConfig:
         return shlex.join([*words, "--out", out])
 
 
-_CHOICES = {
+CHOICES = {
     "optimizer": OPTIMIZERS,
     "decay": DECAYS,
     "mixed_precision": ("no", "fp16", "bf16"),
@@ -163,6 +163,7 @@ _CHOICES = {
     "measure_norm": NORMS,
     "measure_count": COUNTS,
 }
+"""Fields that are one of a few words."""
 _TINY, _LARGE = math.ulp(0.0), 1e300
 _RANGES = (
     (1, _LARGE, "at least 1", ("steps", "batch_size", "sequence_length", "accumulation",
@@ -177,7 +178,7 @@ _RANGES = (
 
 
 def _check_choices(config: TrainConfig) -> None:
-    for name, known in _CHOICES.items():
+    for name, known in CHOICES.items():
         if getattr(config, name) not in known:
             expected, got = ", ".join(known), getattr(config, name)
             raise ValueError(f"{name}: expected one of {expected}, got {got!r}")

@@ -15,6 +15,7 @@ import numpy as np
 from autowarmup.lab.train import token_cache
 from autowarmup.lab.train.sources import TOKENS, Source, find_source
 from autowarmup.lab.train.token_cache import VALIDATION_SHARE, Tell, is_validation
+from autowarmup.lab.train.token_files import map_tokens
 from autowarmup.lab.train.tokens import Tokens, load_tokens, train_bpe, trained_size
 
 _BPE_DOCUMENTS = 20_000
@@ -60,13 +61,14 @@ def load_corpus(
 
     Args:
         data: as `TrainConfig.data`.
-        tokenizer: as `TrainConfig.tokenizer`; ignored for files that hold tokens already.
+        tokenizer: as `TrainConfig.tokenizer`; of files that hold tokens already, a tokenizers file
+            or bpe:SIZE says the vocabulary, and other names are ignored.
         length: tokens a window predicts; both sides must hold at least one window.
         wanted: training tokens of the run; a streamed corpus ends there.
         tell: called now and then with the number of tokens made so far.
     """
     if Path(data).suffix in TOKENS and Path(data).is_file():
-        corpus = _split(_map_tokens(Path(data)))
+        corpus = _split(*map_tokens(Path(data), _vocabulary(tokenizer)))
     else:
         source = find_source(data)
         limit = wanted if source.streamed else None
@@ -86,29 +88,15 @@ def load_corpus(
     return corpus
 
 
-def _map_tokens(path: Path) -> np.ndarray:
-    """Map a token file: .npy as it is, .bin as uint16 (NAME.uint8.bin, NAME.uint32.bin else)."""
-    if path.suffix == ".npy":
-        tokens = np.load(path, mmap_mode="r")
-    else:
-        kinds = {".uint8": np.uint8, ".uint16": np.uint16, ".uint32": np.uint32}
-        kind = np.dtype(kinds.get(Path(path.stem).suffix, np.uint16))
-        count = path.stat().st_size // kind.itemsize  # an empty file cannot be mapped
-        tokens = np.memmap(path, kind, "r", shape=(count,)) if count else np.empty(0, kind)
-    if tokens.ndim != 1 or tokens.dtype.kind not in "ui":
-        raise ValueError(
-            f"data: expected a flat array of token numbers in {path}, "
-            f"got shape {tokens.shape} of {tokens.dtype}"
-        )
-    return tokens
-
-
-def _split(tokens: np.ndarray, vocabulary: int | None = None) -> Corpus:
+def _split(tokens: np.ndarray, vocabulary: int) -> Corpus:
     """Split by position: the end is validation."""
     cut = len(tokens) - round(len(tokens) * VALIDATION_SHARE)
-    if vocabulary is None:
-        vocabulary = int(tokens.max()) + 1 if len(tokens) else 0
     return Corpus(tokens[:cut], tokens[cut:], vocabulary)
+
+
+def _vocabulary(tokenizer: str) -> int | None:
+    """Return the vocabulary of a tokenizer, where it costs nothing to know."""
+    return load_tokens(tokenizer).size if Path(tokenizer).is_file() else trained_size(tokenizer)
 
 
 def _tokenizer(source: Source, name: str) -> Tokens:

@@ -26,14 +26,15 @@ def build_result(
     losses = trace.column("loss")
     tail = losses[-max(1, config.steps // 20) :]
     evaluated = [(p.step, p.val_loss) for p in trace if p.val_loss is not None]
+    train_loss = sum(tail) / len(tail)
     thin = trace.thinned(MOST_POINTS - 1)
     record = {
         "format": FORMAT,
         "status": "diverged" if stopped else "finished",
-        "message": stopped,
+        "message": stopped or _no_gain(config, losses[0], train_loss),
         "config": config.to_dict(),
         "val_loss": None if stopped else evaluated[-1][1],
-        "train_loss": None if stopped else sum(tail) / len(tail),
+        "train_loss": None if stopped else train_loss,
         "lower_bound": config.lower_bound,
         "trace": {name: thin.column(name) for name in _COLUMNS},
         "val_curve": {
@@ -45,3 +46,13 @@ def build_result(
         **facts,
     }
     return strict_json(record)
+
+
+def _no_gain(config: TrainConfig, first: float, last: float) -> str:
+    """Say where training ended above its first loss; nothing where it did not."""
+    if last <= first:
+        return ""
+    return (
+        f"the loss ended above where it began ({first:.4g} at first, {last:.4g} at the end); a "
+        f"lower peak rate than {config.lr:g} or a longer warm-up may help"
+    )

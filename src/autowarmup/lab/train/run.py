@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from autowarmup.history import MEASURED, Point
+from autowarmup.lab.reading import taken_from
 from autowarmup.lab.train import checkpoint, processes
 from autowarmup.lab.train.batch_gradient import BatchGradient, windows_at_once
 from autowarmup.lab.train.config import TrainConfig
@@ -25,7 +26,7 @@ from autowarmup.lab.train.progress import progress_bar
 from autowarmup.lab.train.recipes import recipe
 from autowarmup.lab.train.rundir import claim_directory
 from autowarmup.lab.train.sharding import shard, whole
-from autowarmup.lab.train.state import payload, take_over
+from autowarmup.lab.train.state import SHAPE, payload, take_over
 from autowarmup.lab.train.trace_file import TraceFile
 from autowarmup.measure.observer import CurvatureObserver
 from autowarmup.scheduler import AdaptiveWarmup
@@ -123,9 +124,11 @@ class Run:
         load, first = checkpoint.load_checkpoint, self.accelerator.is_main_process
         saved = None
         if resume:
-            saved = processes.first_decides(self.accelerator, lambda: load(self.out))
+            saved = processes.first_decides(self.accelerator, lambda: load(self.out, SHAPE))
         if saved is not None:
-            take_over(self, saved)
+            file = self.out / f"checkpoint-{saved['step']}.pt"
+            with taken_from(file, "a checkpoint of this run"):
+                take_over(self, saved)
         processes.first_decides(self.accelerator, lambda: claim_directory(self.out, self.config))
         length = saved["trace_length"] if saved else 0
         self.trace = TraceFile(self.out / "trace.jsonl" if first else None, length=length)

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,15 +102,23 @@ def _numbered(name: str, texts: Iterator[str]) -> Iterator[Document]:
 
 def _json_rows(path: Path, name: str) -> Iterator[Document]:
     with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{where}: expected a JSON object, got {line[:60]!r}") from error
-            yield f"{name}:{number}", _text(row, where)
+        number = 0
+        try:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                where = f"{path}, line {number}"
+                try:
+                    row = json.loads(line)
+                except (json.JSONDecodeError, RecursionError):
+                    raise ValueError(
+                        f"{where}: expected a JSON object, got {line[:60]!r}"
+                    ) from None
+                yield f"{name}:{number}", _text(row, where)
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{path}, line {number + 1}: expected a JSON object, got bytes that are not UTF-8"
+            ) from None
 
 
 def stream_rows(path: str, **source: Any) -> Iterator[str]:
@@ -120,15 +128,36 @@ def stream_rows(path: str, **source: Any) -> Iterator[str]:
     (`stream_rows("parquet", data_files=...)`).
     """
     from datasets import load_dataset
+    from datasets.utils import logging
 
+    logging.set_verbosity(logging.CRITICAL)  # what it has to say of a failure, our sentence says
     origin = str(source.get("data_files", path))
-    for number, row in enumerate(load_dataset(path, split="train", streaming=True, **source)):
+    rows = _rows(origin, lambda: iter(load_dataset(path, split="train", streaming=True, **source)))
+    for number, row in enumerate(rows):
         yield _text(row, f"{origin}, row {number}")
+
+
+def _rows(origin: str, begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Yield rows, and name where they come from when the reader fails, whatever it raises."""
+    try:
+        rows = begin()
+        while (row := next(rows, None)) is not None:
+            yield row
+    except (OSError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        cause = error.__cause__ or error
+        reason = str(cause).strip().partition("\n")[0] or type(cause).__name__
+        raise ValueError(
+            f'{origin}: expected a dataset with a text column "text", got {reason}'
+        ) from error
 
 
 def _text(row: Any, where: str) -> str:
     text = row.get("text") if isinstance(row, dict) else None
     if not isinstance(text, str):
         shown = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        if isinstance(row, dict) and "text" in row:
+            shown = "null in it" if text is None else f"{str(text)[:40]!r} in it"
         raise ValueError(f'{where}: expected a text column "text", got {shown}')
     return text

@@ -11,11 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from autowarmup.lab.reading import NUMBER
 from autowarmup.lab.train import checkpoint
 from autowarmup.lab.train.sharding import laid_out_like, whole
 
 if TYPE_CHECKING:
     from autowarmup.lab.train.run import Run
+
+
+SHAPE = {
+    "step": int,
+    "corpus": dict,
+    "model": dict,
+    "optimizer": {"state": dict, "param_groups": [dict]},
+    "rates": dict,
+    "observer": (dict, None),
+    "scaler": (dict, None),
+    "random": {"torch": torch.Tensor},
+    "seconds": NUMBER,
+    "trace_length": int,
+}
+"""What `take_over` asks of a checkpoint."""
 
 
 def payload(run: Run) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _open(directory: Path) -> Sides | None:
     try:
         vocabulary = json.loads((directory / "corpus.json").read_text())["vocabulary"]
         train, validation = (np.load(directory / f"{s}.npy", mmap_mode="r") for s in _SIDES)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, EOFError):
         return None
     return train, validation, vocabulary
 

@@ -29,6 +29,14 @@ class TraceFile:
                 f"got {held}"
             )
         self._file = path.open("r+b" if length else "wb")
+        if length:
+            self._file.seek(length - 1)
+            if self._file.read(1) != b"\n":
+                self._file.close()
+                raise ValueError(
+                    f"resume: expected the end of a line after {length} bytes of {path}, as at the "
+                    "checkpoint, got another trace"
+                )
         # Lines after the checkpoint belong to updates that will be made again.
         self._file.truncate(length)
         self._file.seek(length)

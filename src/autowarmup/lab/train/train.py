@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.files import write_json
 from autowarmup.lab.train import processes
 from autowarmup.lab.train.config import TrainConfig
@@ -33,12 +35,16 @@ def train(
         ValueError: unusable config, corpus or directory, in one sentence.
         OSError: nothing can be written, e.g. a full disk; what was saved before is intact.
         ConnectionError: another process of the run has gone; what was saved before is intact.
-        KeyboardInterrupt: after Ctrl-C (or SIGTERM, if there are several processes), once a
-            checkpoint is written; says how to go on.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once a checkpoint is written; says how to go on.
     """
     out = Path(out)
     accelerator = processes.join(config)
-    with processes.noticing_lost_processes(accelerator):
+    with contextlib.ExitStack() as held, processes.noticing_lost_processes(accelerator):
+
+        def claim() -> None:
+            held.enter_context(claimed(out))  # by one for all
+
+        processes.first_decides(accelerator, claim)
         earlier = processes.first_decides(
             accelerator, lambda: check_directory(out, config, resume=resume)
         )
@@ -55,7 +61,7 @@ def _loop(run: Run) -> str:
     stopped = ""
     with (
         run.trace,
-        interruptible(terminable=not alone) as interrupted,
+        interruptible(terminable=True) as interrupted,
         progress_bar(f"{config.optimizer}, {config.rule}", steps, visible=run.visible) as show,
     ):
         while run.step < steps and not stopped:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from autowarmup.lab.claim import claimed
+from autowarmup.lab.extras import need
 from autowarmup.lab.verbs.ray_options import ray_options
+from autowarmup.lab.verbs.train import one_of
 from autowarmup.lab.verbs.typed import command
+
+SET_NAMES = ("demo", "core", "protocol", "logs", "extended", "robustness", "smoke")
+"""The keys of `bench.sets.SETS`, which loads more than a help should."""
 
 
 def bench(
     out: Path,
-    set: str = "core",
+    set: Annotated[str, one_of(SET_NAMES)] = "core",
     draw: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -27,7 +33,7 @@ def bench(
 
     Args:
         out: directory of the benchmark.
-        set: demo (about ten minutes on 2 cores), core (three hours), extended, robustness, or smoke
+        set: demo (minutes on 2 cores), core (three hours), extended, robustness, or smoke
             (seconds).
         draw: only draw again what OUT holds.
         workers: processes that train side by side; by default one per core, or what the Ray cluster
@@ -42,15 +48,19 @@ def bench(
     from autowarmup.lab.bench.job import run_set, write_report
     from autowarmup.lab.bench.terminal import print_summary
 
+    need("jinja2", "matplotlib", *(["transformers"] if not draw else []))
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers: expected at least 1, got {workers}")
     ray = ray_options(engine, address, cpus_per_run, gpus_per_run, memory_per_run, retries)
     missing = interrupted = False
-    if not draw:
-        outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
-        print(outcome.sentence)
-        missing, interrupted = bool(outcome.missing), outcome.interrupted
-    if draw or any((out / "runs").glob("*.jsonl")):
-        print_summary(write_report(out))
-        print(f"Open {out / 'report.html'} in a browser.")
-    elif set == "robustness":
-        print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
+    with claimed(out):
+        if not draw:
+            outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
+            print(outcome.sentence)
+            missing, interrupted = bool(outcome.missing), outcome.interrupted
+        if draw or any((out / "runs").glob("*.jsonl")):
+            print_summary(write_report(out))
+            print(f"Open {out / 'report.html'} in a browser.")
+        elif set == "robustness":
+            print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
     return 130 if interrupted else int(missing)

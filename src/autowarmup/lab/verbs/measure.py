@@ -8,9 +8,18 @@ from typing import Annotated, Any
 
 import tyro
 
-from autowarmup.lab.train.config import TrainConfig
-from autowarmup.lab.verbs.train import TrainOptions
+from autowarmup.lab.claim import claimed
+from autowarmup.lab.extras import need
+from autowarmup.lab.reading import taken_from
+from autowarmup.lab.train.config import COUNTS, NORMS, TrainConfig
+from autowarmup.lab.verbs.train import TrainOptions, one_of
 from autowarmup.lab.verbs.typed import command
+
+OBJECT_NAMES = (
+    "deep-linear", "deep-leaky-relu", "two-layer-ce", "two-layer-mse", "one-layer-transformer",
+    "digits-vit",
+)  # fmt: skip
+"""The keys of `problems.registry.OBJECTS`, which loads torch."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +28,8 @@ class MeasureOptions(TrainOptions):  # noqa: D101
 
     measure: Annotated[bool, tyro.conf.Suppress] = True
     measure_every: Annotated[int, tyro.conf.Suppress] = 10
-    measure_norm: Annotated[str, tyro.conf.arg(name="norm")] = "auto"
-    measure_count: Annotated[str, tyro.conf.arg(name="count")] = "auto"
+    measure_norm: Annotated[str, tyro.conf.arg(name="norm"), one_of(NORMS)] = "auto"
+    measure_count: Annotated[str, tyro.conf.arg(name="count"), one_of(COUNTS)] = "auto"
     measure_next: Annotated[bool, tyro.conf.arg(name="next-batch")] = True
     measure_hessian: Annotated[bool, tyro.conf.arg(name="hessian")] = False
 
@@ -30,7 +39,7 @@ def measure(
     out: Path,
     every: int | None = None,
     run: Path | None = None,
-    object: str | None = None,
+    object: Annotated[str | None, one_of(OBJECT_NAMES)] = None,
     draw: bool = False,
 ) -> int:
     """Measure the curvature along training: OUT/measure.json with fits, and OUT/measure.html.
@@ -48,6 +57,7 @@ def measure(
             digits-vit.
         draw: build OUT/measure.html from the OUT/measure.json that is there; nothing is measured.
     """
+    need("jinja2", "matplotlib")
     from autowarmup.lab import curvature
     from autowarmup.lab.curvature import measure as measuring
 
@@ -60,7 +70,9 @@ def measure(
         raise ValueError(f"expected one of --run, --object and --draw, got {' and '.join(both)}")
     if draw:
         _only(typed, "--draw")
-        record = curvature.page(out)
+        curvature.read_record(out)  # before anything is made
+        with claimed(out), taken_from(out / "measure.json", "measured curvature"):
+            record = curvature.page(out)
     elif run is not None:
         _only(typed, "--run", "lower_bound")
         record = measuring.measure_run(

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from rich.console import Console
 
-from autowarmup.lab.train.recipes import Recipe
+from autowarmup.lab.train.config import OPTIMIZERS
+from autowarmup.lab.train.recipes import RECIPES, Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
-from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
+from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by, one_of
 from autowarmup.lab.verbs.typed import counted
 from autowarmup.rules import (
     DEFAULT_RULE,
@@ -24,21 +25,25 @@ from autowarmup.rules import (
     rule_of,
     step,
 )
+from autowarmup.rules.decay import DECAYS
 from autowarmup.rules.gap_law.law import SmoothnessLaw
 from autowarmup.rules.life import with_decay
 from autowarmup.rules.state import WarmupState
 
 ROWS = 16
+MOST_STEPS = 10_000_000
+LARGEST = 1e30
+"""Of a loss or a rate; their squares are still numbers."""
 
 
 def schedule(
     rule: str = DEFAULT_RULE,
-    recipe: str = "tiny-cpu",
-    optimizer: str = "muon",
+    recipe: Annotated[str, one_of(RECIPES)] = "tiny-cpu",
+    optimizer: Annotated[str, one_of(OPTIMIZERS)] = "muon",
     lr: Annotated[float | None, FROM_RECIPE] = None,
     parameters: Annotated[float | None, FROM_RECIPE] = None,
     steps: Annotated[int | None, filled_by("the recipe's, or as many as there are losses")] = None,
-    decay: str = "cosine",
+    decay: Annotated[str, one_of(DECAYS)] = "cosine",
     decay_after: Annotated[int | None, filled_by("where warm-up ends")] = None,
     losses: Annotated[Path | None, filled_by("a typical curve")] = None,
     loss0: float = 5.5,
@@ -69,11 +74,16 @@ def schedule(
     if optimizer not in size.rates:
         raise ValueError(f"optimizer: expected one of {', '.join(size.rates)}, got {optimizer!r}")
     lr = size.rates[optimizer] if lr is None else lr
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"expected lr > 0, got {lr}")
+    if not 0 < lr <= LARGEST:
+        raise ValueError(f"expected lr > 0 and at most {LARGEST:g}, got {lr}")
+    for name, value in (("loss0", loss0), ("lower_bound", lower_bound)):
+        if not abs(value) <= LARGEST:  # nor nan
+            raise ValueError(f"{name}: expected a finite loss of at most {LARGEST:g}, got {value}")
     read = None if losses is None else losses_of(losses)
     if steps is None:
         steps = size.steps if read is None else len(read)
+    if not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"steps: expected 1 to {MOST_STEPS:,}, got {steps:,}")
     facts = optimizer_facts(chosen, size, optimizer)
     if parameters is not None:
         facts["parameters"] = counted(parameters)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_format
 import sys
 from pathlib import Path
 
+from autowarmup.lab.claim import claimed
+from autowarmup.lab.extras import need
 from autowarmup.lab.verbs.typed import command
 
 
@@ -28,12 +31,15 @@ def theory(
     from autowarmup.lab.theory.report import print_report
     from autowarmup.lab.theory.verify import verify
 
-    report = verify(instances, seed, command=command())
-    if json:
-        print(json_format.dumps(report.to_dict()))
-    else:
-        print_report(report)
     if out is not None:
-        page = report.write(out)
-        print(f"Open {page} in a browser.", file=sys.stderr if json else sys.stdout)
+        need("jinja2")
+    with contextlib.nullcontext() if out is None else claimed(out):
+        report = verify(instances, seed, command=command())
+        if json:
+            print(json_format.dumps(report.to_dict()))
+        else:
+            print_report(report)
+        if out is not None:
+            page = report.write(out)
+            print(f"Open {page} in a browser.", file=sys.stderr if json else sys.stdout)
     return 1 if report.wrong else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,19 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from autowarmup.lab.train.config import OPEN, TrainConfig
+from autowarmup.lab.train.config import CHOICES, COUNTS, NORMS, OPEN, OPTIMIZERS, TrainConfig
+from autowarmup.lab.train.recipes import RECIPES
+from autowarmup.rules.decay import DECAYS
 
 
 def filled_by(what: str) -> Any:
     """Say in the help what fills an option that is left out."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
+
+
+def one_of(words: Iterable[str]) -> Any:
+    """List in the help what an option may be; a wrong word gets our sentence, not the parser's."""
+    return tyro.conf.arg(metavar=f"{{{','.join(words)}}}")
 
 
 FROM_RECIPE = filled_by("the recipe's")
@@ -26,6 +34,13 @@ FROM_RECIPE = filled_by("the recipe's")
 class TrainOptions(TrainConfig):  # noqa: D101 - the options are documented where they are checked
     __doc__ = TrainConfig.__doc__
 
+    recipe: Annotated[str, one_of(RECIPES)] = TrainConfig.recipe
+    optimizer: Annotated[str, one_of(OPTIMIZERS)] = TrainConfig.optimizer
+    decay: Annotated[str, one_of(DECAYS)] = TrainConfig.decay
+    mixed_precision: Annotated[str, one_of(CHOICES["mixed_precision"])] = "no"
+    parallel: Annotated[str, one_of(CHOICES["parallel"])] = "auto"
+    measure_norm: Annotated[str, one_of(NORMS)] = "auto"
+    measure_count: Annotated[str, one_of(COUNTS)] = "auto"
     lr: Annotated[float, FROM_RECIPE] = OPEN
     calibrate: Annotated[  # pyright: ignore[reportIncompatibleVariableOverride]
         bool | None, filled_by("on for them")
@@ -67,6 +82,8 @@ def train(
                 f"{record['warmup_end_step']} ({record['warmup_ended_by']}); "
                 f"see {out / 'result.json'}"
             )
+            if record["message"]:
+                print(f"warning: {record['message']}", file=sys.stderr)
         else:
             print(f"{record['status']}: {record['message']}", file=sys.stderr)
     return 0 if finished else 1
