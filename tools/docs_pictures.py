@@ -9,40 +9,20 @@ trained, are committed records of the benchmark.
 
 from __future__ import annotations
 
-import json
+import math
 import sys
 from collections.abc import Callable
-from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
+from docs_runs import looks_of, lowerings, replayed, shares, trained_runs
 from docs_svg import THEMES, Picture
 
-from autowarmup.rules import Run, Status, WarmupState, begin, rule_of, step
-from autowarmup.rules.paced import Looks
+from autowarmup.rules import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "docs" / "assets"
-BENCH = ROOT / "results" / "bench"
-RUNS = "runs/sgd-micro-b8-2500.jsonl"
-BEST, FACTOR = 0.5, 4.0
-"""The set-up of these runs: its best rate, and how many times too high the rate of the runs is."""
-
 Points = list[tuple[float, float]]
-
-
-def walk(rule: str, run: Run, losses: list[float] | None = None) -> list[WarmupState]:
-    """Return the state before each update of a run, and after the last."""
-    states = [begin(rule_of(rule), run)]
-    for k in range(run.length):
-        states.append(step(states[-1], None if losses is None else losses[k]))
-    return states
-
-
-def shares(rule: str, run: Run, losses: list[float] | None = None) -> list[float]:
-    """Return the share of the peak rate that each update uses."""
-    return [state.factor for state in walk(rule, run, losses)[:-1]]
 
 
 def ramp(family: str, trained: bool = False) -> int:
@@ -58,21 +38,24 @@ def thinned(values: list[float], most: int = 150) -> Points:
     return [(k, values[k]) for k in sorted(kept)]
 
 
-@cache
-def record(folder: str, rule: str) -> dict[str, Any]:
-    """Return the run of a rule in the set-up above, of the first seed."""
-    rows = [json.loads(line) for line in (BENCH / folder / RUNS).read_text().splitlines()]
-    return next(
-        row
-        for row in rows
-        if row["rule"] == rule and row["seed"] == 0 and row["setup"]["lr"] == BEST * FACTOR
-    )
+def times(updates: list[int]) -> str:
+    """Return updates in words: "update 3", "updates 3 and 5"."""
+    *first, last = (f"{update:,}" for update in updates)
+    return f"updates {', '.join(first)} and {last}" if first else f"update {last}"
 
 
-def _axes(picture: Picture, last: int, every: int, *, lr: bool = True) -> None:
-    ticks = {float(k): f"{k:,}" for k in range(0, last + 1, every)}
-    heights = {0.0: "0", 0.5: "½", 1.0: "peak"} if lr else {}
-    picture.axes(ticks, heights, "update")
+def ticks(first: float, last: float, most: int = 6) -> dict[float, str]:
+    """Return position -> words of at most so many even ticks."""
+    for step_ in (0.1, 0.2, 0.5, 1.0, 2.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0):
+        marks = [k * step_ for k in range(math.ceil(first / step_), int(last / step_ + 1e-9) + 1)]
+        if len(marks) <= most:
+            return {mark: f"{mark:,.4g}" if mark < 1000 else f"{mark:,.0f}" for mark in marks}
+    raise ValueError(f"expected fewer than 12,000 updates, got {last:g}")
+
+
+def _axes(picture: Picture, last: int) -> None:
+    heights = {0.0: "0", 0.5: "½", 1.0: "peak"}
+    picture.axes(ticks(0, last), heights, "update")
 
 
 def curves(theme: str) -> Picture:
@@ -88,7 +71,7 @@ def curves(theme: str) -> Picture:
         (0, 1.0),
         top=64,
     )
-    _axes(picture, total, 2_000)
+    _axes(picture, total)
     for length in lengths:
         rates = shares(f"linear {length}%", Run(total))
         picture.line(thinned(rates, 90), "hand", 1.3, "5 4")
@@ -120,7 +103,7 @@ def ramps(theme: str) -> Picture:
         left=14,
         top=8,
     )
-    picture.axes({float(k): f"{k:,}" for k in range(0, 4_001, 1_000)}, {}, "update")
+    picture.axes(ticks(0, 4_000), {}, "update")
     for k, (name, length) in enumerate(reversed(rows)):
         picture.line([(0, k), (4_000, k)], "grid", 1)
         picture.line([(0, k), (length, k + 0.72), (4_000, k + 0.72)], "ours", 2.6)
@@ -128,105 +111,96 @@ def ramps(theme: str) -> Picture:
     return picture
 
 
-def _looks(states: list[WarmupState]) -> list[tuple[int, Looks]]:
-    """Return (update, what was known) after every look at the loss."""
-    found: list[tuple[int, Looks]] = []
-    for state in states[1:]:
-        looks = getattr(state.memory, "looks", None)
-        if isinstance(looks, Looks) and (not found or looks.number > found[-1][1].number):
-            found.append((state.step, looks))
-    return found
-
-
-def _replayed() -> tuple[list[float], list[WarmupState]]:
-    losses = record("recorded", "paced")["every_loss"]
-    return losses, walk("paced", Run(len(losses)), losses)
-
-
 def looks(theme: str) -> Picture:
     """Step 2: the level of the loss at each look, against the lowest before."""
-    losses, states = _replayed()
-    lowered = next(state.step for state in states if state.status is Status.LOWERED)
-    last = 1_200
-    seen = [(at, known) for at, known in _looks(states) if at <= last and known.levels]
+    losses, states = replayed()
+    lowered = lowerings(states)[0]
+    last = min(len(losses), max(200, 100 * math.ceil(lowered / 80)))
+    seen = [(at, known) for at, known in looks_of(states) if at <= last and known.levels]
     here = next(known for at, known in seen if at == lowered)
     assert here.best is not None
     risen = 100 * (here.levels[-1].mean / here.best.mean - 1)
-    means = [sum(losses[k : k + 12]) / 12 for k in range(0, last, 12)]
+    lowest = min(known.levels[-1].mean for _, known in seen)
+    low, high = 0.91 * lowest, max(1.32 * lowest, 1.06 * here.levels[-1].mean)
+    width = max(1, last // 100)
+    means = [sum(losses[k : k + width]) / width for k in range(0, last - width + 1, width)]
     picture = Picture(
         theme,
-        f"The loss is looked at eight times while the time doubles. At update {lowered} its level "
-        f"lies {risen:.0f} % above the lowest before, so the rate is halved.",
+        f"The loss is looked at eight times while the time doubles. At update {lowered:,} its "
+        f"level lies {risen:.0f} % above the lowest before, so the rate is halved.",
         (0, last),
-        (2.4, 3.5),
+        (low, high),
         size=(560, 300),
     )
-    ticks = {float(k): f"{k:,}" for k in range(0, last + 1, 200)}
-    picture.axes(ticks, {y: f"{y:g}" for y in (2.5, 3.0, 3.5)}, "update", "loss")
-    for points in _below(3.5, [(12 * k + 6, mean) for k, mean in enumerate(means)]):
+    picture.axes(ticks(0, last), ticks(low, high, 4), "update", "loss")
+    for points in _below(high, [(width * (k + 0.5), mean) for k, mean in enumerate(means)]):
         picture.line(points, "muted", 1.0)
     for at, known in seen:
-        if known.levels[-1].mean <= 3.5:
+        if known.levels[-1].mean <= high:
             fired = at == lowered
             picture.mark((at, known.levels[-1].mean), "trouble" if fired else "ours", 6)
     picture.line([(0, here.best.mean), (last, here.best.mean)], "ours", 1.6, "5 4")
     picture.words((0, here.best.mean), "lowest level before", "ours", by=(8, 20), size=15)
     picture.words((lowered, here.levels[-1].mean), f"risen by {risen:.0f} %", "trouble",
                   by=(-10, -14), anchor="end", bold=True)  # fmt: skip
-    picture.words((160, 3.36), "dots: the level at each look; thin: the loss", "muted", size=15)
+    picture.words((last, high), "dots: the level at each look; thin: the loss", "muted",
+                  by=(-6, 18), anchor="end", size=15)  # fmt: skip
     return picture
 
 
 def brake(theme: str) -> Picture:
     """Step 3: the rate is halved and climbs back."""
-    losses, states = _replayed()
-    rates = [state.factor for state in states[:-1]]
-    lowered = [state.step for state in states if state.status is Status.LOWERED]
-    assert len(lowered) == 1
+    losses, states = replayed()
+    rates, lowered, last = [s.factor for s in states[:-1]], lowerings(states), len(losses)
     ended = next(k for k, state in enumerate(states) if state.phase == "decay")
     picture = Picture(
         theme,
-        f"The rate is halved at update {lowered[0]}, climbs back slowly while the loss is watched, "
+        f"The rate is halved at {times(lowered)}, climbs back slowly while the loss is watched, "
         f"and decays from what was reached after update {ended:,}.",
-        (0, 2_500),
+        (0, last),
         (0, 1.0),
         size=(560, 300),
     )
-    _axes(picture, 2_500, 500)
-    picture.line(thinned(shares("paced(sure=1e9)", Run(len(losses)), losses)), "hand", 1.6, "5 4")
+    _axes(picture, last)
+    picture.line(thinned(shares("paced(sure=1e9)", Run(last), losses)), "hand", 1.6, "5 4")
     picture.line(thinned(rates, 400), "ours", 3.2)
-    picture.mark((lowered[0], rates[lowered[0]]), "trouble", 6)
+    for at in lowered:
+        picture.mark((at, rates[at]), "trouble", 6)
     picture.words((lowered[0], rates[lowered[0]]), "halved", "trouble", by=(-10, 6), anchor="end",
                   bold=True)  # fmt: skip
-    picture.words((2_500, 0.93), "the ramp alone, and its decay", "hand", anchor="end", size=15)
+    picture.words((last, 0.93), "the ramp alone, and its decay", "hand", anchor="end", size=15)
     return picture
 
 
 def trained(theme: str) -> Picture:
     """Step 4: what came of it in a run that was trained with the rule."""
-    ours, hand = record("", "paced"), record("", "linear 10%")
-    (lowered,), width = ours["lowered"], ours["trace"]["stretch"]
+    ours, hand = trained_runs()
+    lowered, width, last = ours["lowered"], ours["trace"]["stretch"], ours["setup"]["steps"]
+    losses = ours["trace"]["loss"]
+    low, high = 0.76 * min(losses), 2.1 * min(losses)
     picture = Picture(
         theme,
-        f"Two runs at four times the best rate. With the default the rate is halved at update "
-        f"{lowered} and the run ends at a validation loss of {ours['val_loss']:.2f}; with a "
+        f"Two runs at four times the best rate. With the default the rate is halved at "
+        f"{times(lowered)} and the run ends at a validation loss of {ours['val_loss']:.2f}; with a "
         f"hand-tuned warm-up over 10 % of the run it ends at {hand['val_loss']:.2f}.",
-        (0, 2_500),
-        (1.5, 4.2),
+        (0, last),
+        (low, high),
         size=(560, 300),
     )
-    ticks = {float(k): f"{k:,}" for k in range(0, 2_501, 500)}
-    picture.axes(ticks, {y: f"{y:g}" for y in (2.0, 3.0, 4.0)}, "update", "loss")
+    picture.axes(ticks(0, last), ticks(low, high, 4), "update", "loss")
     for run, colour, thick, dash in ((hand, "hand", 1.8, "5 4"), (ours, "ours", 3.0, "")):
-        losses = run["trace"]["loss"]
-        for points in _below(4.2, [(width * (k + 0.5), loss) for k, loss in enumerate(losses)]):
-            picture.line(points, colour, thick, dash)
-    at = ours["trace"]["loss"][lowered // width]
-    picture.mark((lowered, at), "trouble", 6)
-    picture.words((lowered, at), "rate halved here", "trouble", by=(8, -10), bold=True)
-    picture.words((2_500, 3.3), f"linear 10 %: ends at {hand['val_loss']:.2f}", "hand",
+        points = [(width * (k + 0.5), loss) for k, loss in enumerate(run["trace"]["loss"])]
+        for stretch in _below(high, points):
+            picture.line(stretch, colour, thick, dash)
+    for at in lowered:
+        picture.mark((at, losses[at // width]), "trouble", 6)
+    picture.words((lowered[0], losses[lowered[0] // width]), "rate halved here", "trouble",
+                  by=(8, -10), bold=True)  # fmt: skip
+    late = hand["trace"]["loss"][-len(losses) // 4]
+    picture.words((last, late), f"linear 10 %: ends at {hand['val_loss']:.2f}", "hand",
+                  by=(0, -24), anchor="end", bold=True)  # fmt: skip
+    picture.words((last, low), f"paced: ends at {ours['val_loss']:.2f}", "ours", by=(0, -12),
                   anchor="end", bold=True)  # fmt: skip
-    picture.words((1_500, 1.68), f"paced: ends at {ours['val_loss']:.2f}", "ours", bold=True)
     return picture
 
 

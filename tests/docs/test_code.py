@@ -44,7 +44,9 @@ def test_a_page_runs_as_it_stands(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     loader = [torch.randint(0, 10, (32,)) for _ in range(60)]
-    names = {"model": Classifier(), "loader": loader, "total_steps": 60, "__name__": "page"}
+    model = Classifier()
+    names = {"model": model, "loader": loader, "total_steps": 60, "__name__": "page"}
+    names |= {"backbone": list(model.hidden.parameters()), "head": list(model.head.parameters())}
     for number, (code, said) in enumerate(code_of(page)):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):

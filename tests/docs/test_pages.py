@@ -97,6 +97,22 @@ def test_pictures_keep_text_as_text_and_say_their_finding():
             assert text.count("<text") >= 5, path.name
 
 
+PICTURE = (
+    r"!\[([^\]]+)\]\([^)]*assets/([\w-]+)\.svg"
+    r'|<img [^>]*?assets/([\w-]+)\.svg"[^>]*alt="([^"]+)"'
+)
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/index.md", "docs/how-it-decides.md"])
+def test_numbers_in_the_words_for_a_picture_are_those_of_the_picture(path):
+    found = re.findall(PICTURE, (ROOT / path).read_text())
+    assert found
+    for words, name, other_name, other_words in found:
+        said = (DOCS / "assets" / f"{name or other_name}.svg").read_text().partition("</title>")[0]
+        for number in re.findall(r"\d[\d,.]*\b", words or other_words):
+            assert number in said, f"{name or other_name}: {number}"
+
+
 def test_every_picture_of_a_page_has_words_in_its_place():
     for page in PAGES:
         text = FENCED.sub("", (DOCS / page).read_text())
