@@ -40,7 +40,7 @@ def evidence_table() -> list[str]:
     """One row per kind of evidence: the models, what was done, and what came out."""
     bench = bench_results.summary()
     default = bench["rules"][bench["default_rule"]]
-    name, length = _best_length(bench["rules"])
+    name, length = _best_length({**bench["rules"], **bench["in_updates"]})
     tuned = bench["hand_tuned_cross_validated"]
     sweeps = _read("published_sweeps.json")["policies"]["paced, tokens not known"]["all"]
     lengths = [

@@ -18,6 +18,7 @@ from statistics import median
 import bench_results
 import evidence_results
 import figure_results
+import life_results
 import theory_results
 
 from autowarmup.lab.curvature import read_record
@@ -283,6 +284,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
     return {
         **figure_results.pages(),
         **evidence_results.pages(),
+        **life_results.pages(),
         ROOT / "docs" / "speed.md": {"benchmarks": benchmarks_table()},
         ROOT / "docs" / "at-scale.md": {
             "sweeps": bench_results.sweeps_table(),
