@@ -257,7 +257,7 @@ def test_what_runs_after_the_core_is_new_and_what_shows_that_it_works_is_small()
 
 
 def test_the_demo_is_the_default_beside_hand_tuned_lengths():
-    assert len(demo()) == 3 * (4 + 1)
+    assert len(demo()) == 3 * (2 + 1)
     assert not any(plan.setup.stacked for plan in demo())
     kinds = {plan.rule: rules.described(plan.rule).kind for plan in demo()}
     assert [rule for rule in kinds if kinds[rule] != "fixed"] == [DEFAULT_RULE]

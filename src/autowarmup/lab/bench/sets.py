@@ -175,13 +175,17 @@ def robustness() -> list[RunPlan]:
 
 
 def demo() -> list[RunPlan]:
-    """Return the demo: the default rule and four hand-tuned lengths, three optimizers."""
+    """Return the demo: the default rule, no warm-up and the usual 5 %, three optimizers.
+
+    Nine runs take two minutes on two cores; 20 and 40 % beside them change neither the best
+    length of a set-up nor the verdict, and shorter runs do.
+    """
     rates = {"muon": 6e-3, "lion": 3e-3, "normsgd": 0.3}
     setups = [
         Setup(optimizer, lr, model="tiny-cpu", batch=16, steps=400)
         for optimizer, lr in rates.items()
     ]
-    return planned(setups, (DEFAULT_RULE, "none", "linear 5%", "linear 20%", "linear 40%"), (0,))
+    return planned(setups, (DEFAULT_RULE, "none", "linear 5%"), (0,))
 
 
 def smoke() -> list[RunPlan]:

@@ -33,7 +33,7 @@ def bench(
 
     Args:
         out: directory of the benchmark.
-        set: demo (minutes on 2 cores), core (three hours), extended, robustness, or smoke
+        set: demo (two minutes on 2 cores), core (three hours), extended, robustness, or smoke
             (seconds).
         draw: only draw again what OUT holds.
         workers: processes that train side by side; by default one per core, or what the Ray cluster
