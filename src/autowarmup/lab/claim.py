@@ -30,6 +30,8 @@ BEAT = 3.0
 PATIENCE = 4 * BEAT
 """How long a holder elsewhere may be silent before it counts as gone."""
 
+_to_the_server = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
 _held: dict[Path, tuple[int, int]] = {}  # directory -> thread and process that hold it
 _handles: set[int] = set()
 
@@ -145,7 +147,7 @@ def _write(handle: int, beats: int) -> None:
     with contextlib.suppress(OSError):  # a full disk; the lock itself needs no room
         os.pwrite(handle, text, 0)
         os.ftruncate(handle, len(text))
-        os.fsync(handle)
+        _to_the_server(handle)
 
 
 def _beat(handle: int, over: threading.Event) -> None:

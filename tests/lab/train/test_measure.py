@@ -105,11 +105,6 @@ def test_a_directory_from_before_there_was_measuring_is_still_ours(micro, tmp_pa
 
 
 class TestBadInput:
-    def test_an_optimizer_without_a_norm(self, micro, tmp_path):
-        with pytest.raises(ValueError, match="got AdamW; pass"):
-            run(config(micro, optimizer="adamw", measure=True), tmp_path / "run")
-        assert not (tmp_path / "run").exists()
-
     def test_unknown_words(self, micro):
         with pytest.raises(ValueError, match=r"measure_norm: expected one of .*, got 'nuclear'"):
             config(micro, measure_norm="nuclear")
