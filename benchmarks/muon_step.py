@@ -28,12 +28,16 @@ from autowarmup.lab.environment import environment
 from autowarmup.norms import Muon, newton_schulz, polar_exact, polar_express
 from autowarmup.norms.polar import KELLER_JORDAN
 
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "muon_step.json"
-LAYERS = int(os.environ.get("AUTOWARMUP_BENCH_LAYERS", "12"))
+DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, results go there
+RESULTS = Path(DRY or Path(__file__).resolve().parent.parent / "results" / "benchmarks")
+LAYERS = 1 if DRY else int(os.environ.get("AUTOWARMUP_BENCH_LAYERS", "12"))
+UNIT = 24 if DRY else 768  # the width of llama-124m
+TALL = 64 if DRY else 2048
 SETS = {
-    "llama-124m": [*[(768, 768)] * 4, (2048, 768), (2048, 768), (768, 2048)] * LAYERS,
-    "at least 3:1": [(768, 2304), (2304, 768), (768, 3072)],
+    "llama-124m": [*[(UNIT, UNIT)] * 4, (TALL, UNIT), (TALL, UNIT), (UNIT, TALL)] * LAYERS,
+    "at least 3:1": [(UNIT, 3 * UNIT), (3 * UNIT, UNIT), (UNIT, 4 * UNIT)],
 }
+SHORT, LONG = (32, 80) if DRY else (512, 1400)
 
 
 def parameters(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
@@ -78,11 +82,11 @@ def accuracy() -> list[dict[str, Any]]:
         "polar_express, 4 steps": lambda x: newton_schulz(x, coefficients=polar_express(4)),
     }
     rows = []
-    for shape in ((512, 512), (512, 1400)):
+    for shape in ((SHORT, SHORT), (SHORT, LONG)):
         for decay in (0.0, 0.5, 1.0, 1.2):
             x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             u, _, vh = torch.linalg.svd(x.double(), full_matrices=False)
-            x = u @ torch.diag(torch.arange(1.0, 513.0, dtype=torch.float64) ** -decay) @ vh
+            x = u @ torch.diag(torch.arange(1.0, SHORT + 1.0, dtype=torch.float64) ** -decay) @ vh
             polar, x = polar_exact(x), x.float()
             row: dict[str, Any] = {"shape": shape, "singular values": f"i^-{decay:g}"}
             for name, way in ways.items():
@@ -98,7 +102,7 @@ def accuracy() -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, write JSON, print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "muon_step.json")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()

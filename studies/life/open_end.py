@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, Paced
 from autowarmup.lab.environment import environment
 from autowarmup.lab.files import write_json
 from studies.life.loop import Training, paired, text
@@ -29,9 +29,10 @@ def knew(run: Training, name: str) -> None:
     run.update(RUN)
 
 
-def told_late(run: Training, name: str) -> None:
+def told_late(run: Training, name: str, *, tokens: float | None = None) -> None:
     """Know no end until 200 updates before it."""
-    scheduler = run.begin(name, RATES[name], lambda o: AdaptiveWarmup(o, decay="linear"))
+    rule = Paced(tokens_per_update=tokens)
+    scheduler = run.begin(name, RATES[name], lambda o: AdaptiveWarmup(o, rule=rule, decay="linear"))
     run.update(RUN - DECAY)
     scheduler.start_decay(DECAY)
     run.update(DECAY)
@@ -72,6 +73,7 @@ def kept(run: Training, name: str) -> None:
 WAYS: dict[str, Callable[[Training, str], None]] = {
     "end known": knew,
     "end told late": told_late,
+    "end told late, tokens known": lambda run, name: told_late(run, name, tokens=256),
     "longer end known": knew_longer,
     "extended": extended,
     "state kept": kept,
@@ -80,6 +82,7 @@ WAYS: dict[str, Callable[[Training, str], None]] = {
 }
 AGAINST = {
     "end told late": "end known",
+    "end told late, tokens known": "end known",
     "extended": "longer end known",
     "state lost, rewarm": "state kept",
     "state lost": "state kept",

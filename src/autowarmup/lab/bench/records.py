@@ -28,8 +28,8 @@ SHAPE = {
     "trace": {"stretch": int, "loss": [MAYBE], "factor": [MAYBE]},
     "val_curve": [[MAYBE]],
     "seconds": NUMBER,
-    "start": NUMBER,
-    "warmup_end_step": MAYBE,
+    "start?": NUMBER,
+    "warmup_end_step?": MAYBE,
     "overhead?": MAYBE,
     "every_loss?": [MAYBE],
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 
 from rich.console import Console
 
+from autowarmup.history import Trace
+from autowarmup.lab.reading import read_text
 from autowarmup.lab.train.config import OPTIMIZERS
 from autowarmup.lab.train.recipes import RECIPES, Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
@@ -130,7 +133,12 @@ def typical_losses(steps: int, loss0: float, lower_bound: float) -> list[float]:
 
 
 def losses_of(path: Path) -> list[float | None]:
-    """Return the loss of each update of a log, `None` where it has none."""
+    """Return the loss of each update of a log, `None` where it has none.
+
+    A trace of ours and a text with a number a line have to be whole: nothing is passed over.
+    """
+    if _is_plain(path):
+        return [*_plain_losses(path)]
     from autowarmup.lab.replay.read import read_logs
 
     log = read_logs([path])
@@ -244,3 +252,33 @@ def _print(
         seen = losses[k] if rule.reads_loss else None
         loss = "        -" if seen is None else f"{seen:9.4g}"
         console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")
+
+
+def _is_plain(path: Path) -> bool:
+    """Return whether a file is, or should be, a trace of ours or a number a line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline().strip()
+    except (OSError, UnicodeDecodeError):
+        return path.suffix in (".txt", ".jsonl")
+    if path.suffix == ".jsonl":
+        return first.startswith('{"step"')
+    try:
+        return not first or math.isfinite(float(first))
+    except ValueError:
+        return False
+
+
+def _plain_losses(path: Path) -> list[float]:
+    what = "a loss per update"
+    if path.suffix == ".jsonl":
+        found = Trace.read(path).column("loss")
+    else:
+        text = read_text(path, what)
+        try:
+            found = [float(word) for word in text.split()]
+        except ValueError as error:
+            raise ValueError(f"{path}: expected {what}, a number a line, got {error}") from None
+    if not found:
+        raise ValueError(f"{path}: expected {what}, got none")
+    return found
