@@ -215,9 +215,10 @@ class AdaptiveWarmup(Standing):
         if not happened:
             self.agreement.buffer.clear()  # of an update that was thrown away
             return
-        seen, skipped = self.agreement.end_update(
-            given, weight, needed=self._reads_next, overflow=overflow
-        )
+        needed = self.state.reads_next
+        if self._others:
+            needed = needed or any(each.reads_next for each in self._others.values())
+        seen, skipped = self.agreement.end_update(given, weight, needed=needed, overflow=overflow)
         if not skipped:
             self._advance(seen)
 
@@ -444,11 +445,6 @@ class AdaptiveWarmup(Standing):
         return own[0] if own else rule_of(name)
 
     # -- rules of parameter groups -------------------------------------------------------------
-
-    @property
-    def _reads_next(self) -> bool:
-        others = self._others
-        return self.state.reads_next or any(each.reads_next for each in others.values())
 
     def _begun(self, word: str, at: int) -> WarmupState:
         """Return the warm-up of the groups with this word, which begins at an update."""
