@@ -28,8 +28,11 @@ if sys.argv[2] == "without locks":
 with claim.claimed(sys.argv[1]):
     if sys.argv[2] == "fork":
         import os
+        read, write = os.pipe()
         if os.fork() == 0:
+            os.write(write, b"x")
             time.sleep(60)
+        os.read(read, 1)  # the child runs
     print("held", flush=True)
     time.sleep(60)
 """

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from autowarmup import AdaptiveWarmup
+from autowarmup import AdaptiveWarmup, CurvatureObserver
 from autowarmup.rules import RULES
 
 
@@ -99,3 +99,13 @@ def test_another_process_goes_on_with_it():
     rates = queue.get()
     process.join()
     assert rates == go(*pair, 5)
+
+
+def test_an_observer_says_that_a_copy_of_it_would_watch_nothing():
+    model = nn.Linear(3, 3)
+    optimizer = torch.optim.AdamW(model.parameters())
+    observer = CurvatureObserver(model, optimizer, lambda: model(torch.ones(1, 3)).square().sum())
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(ValueError, match="expected a new one for a copy of them"):
+            copied(observer)
+    assert len(copy.deepcopy(observer.trace)) == 0

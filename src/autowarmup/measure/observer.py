@@ -114,6 +114,17 @@ class CurvatureObserver:
         self._busy = self._closed = False
         self._hooks = UpdateHooks(self.optimizers, self._before, self._after)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse a copy, which would watch nothing.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "a CurvatureObserver watches the optimizers that it was given: expected a new one for "
+            "a copy of them, got a copy of the observer; its trace can be copied"
+        )
+
     @property
     def probing(self) -> bool:
         """Whether the coming update is probed."""
