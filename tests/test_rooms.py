@@ -46,6 +46,7 @@ LIBRARY = {
         "wrappers",
     },
     "recorded": {"history", "rules"},
+    "factory": {"rules", "scheduler"},
     "norms": {"optimizer_class"},
     "measure": {"calibrate", "history", "norms", "rules", "snapshot", "wrappers"},
     "integrations": {"history", "notices", "rules", "saved", "scheduler"},

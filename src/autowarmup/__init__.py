@@ -14,6 +14,7 @@ TYPE_CHECKING = False  # typing and importlib are not loaded for a bare import
 if TYPE_CHECKING:
     from typing import Any
 
+    from autowarmup.factory import get_adaptive_schedule
     from autowarmup.history import Point, Trace
     from autowarmup.measure.fit import fit_curvature
     from autowarmup.measure.observer import CurvatureObserver
@@ -42,6 +43,7 @@ _HOMES = {
     "SmoothnessLaw": "autowarmup.rules.gap_law.law",
     "Trace": "autowarmup.history",
     "fit_curvature": "autowarmup.measure.fit",
+    "get_adaptive_schedule": "autowarmup.factory",
     "replay": "autowarmup.recorded",
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "SmoothnessLaw",
     "Trace",
     "fit_curvature",
+    "get_adaptive_schedule",
     "replay",
 ]
 

@@ -193,6 +193,20 @@ class Trace:
                 ) from None
         return cls(points)
 
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`: a row per point, a column per field that some point has.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        try:
+            import pandas  # pyright: ignore[reportMissingImports]
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "to_pandas needs pandas: expected pip install pandas"
+            ) from error
+        return pandas.DataFrame([point.to_dict() for point in self.points])
+
     def thinned(self, most: int) -> Trace:
         """Return at most about `most` points, evenly spaced, the last one kept."""
         stride = max(1, math.ceil(len(self) / most))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from accelerate import Accelerator
-from pages import loop
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
+from pages import loop
 
 
 def test_the_loop_of_the_page_trains_and_its_checkpoint_resumes(tmp_path):

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from pages import loop
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from autowarmup import AdaptiveWarmup, Trace
 from autowarmup.integrations.huggingface import AdaptiveWarmupCallback, AdaptiveWarmupMixin
 from autowarmup.rules import GapLaw
+from pages import loop
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import BaseFinetuning, StochasticWeightAveraging
 from lightning.pytorch.loggers import CSVLogger
-from pages import loop
 from torch import nn
 from torch.utils.data import DataLoader
 
 from autowarmup import AdaptiveWarmup, Trace
 from autowarmup.integrations.lightning import AdaptiveWarmupCallback
 from autowarmup.rules import GapLaw
+from pages import loop
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 # torch deprecates a check that Lightning makes of every batch it looks through; Lightning warns of

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from pages import loop
 from tests.rules.any_settings import begun
 
 from autowarmup.integrations.jax.base import STATUSES, TracedMove, TracedRule, TracedUpdate
@@ -38,6 +37,7 @@ from autowarmup.rules import (
     step,
 )
 from autowarmup.rules.life import with_decay, with_ramp
+from pages import loop
 
 KINDS = ("falls", "stalls", "rises")
 LAW = GapLaw(end=0.4, div=20.0)

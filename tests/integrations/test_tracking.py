@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from pages import loop
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from autowarmup import AdaptiveWarmup
 from autowarmup.integrations.tracking import Tracker, metrics
+from pages import loop
 
 
 class Recorder:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autowarmup.rules import H0H1, Linear, Paced, Run, Status, WarmupState, begin, rule_of, step
+from autowarmup.rules import (
+    H0H1,
+    RULES,
+    Linear,
+    Paced,
+    Run,
+    Status,
+    WarmupState,
+    begin,
+    rule_of,
+    step,
+)
 from autowarmup.rules.decay import DECAYS
 from autowarmup.rules.life import with_decay, with_end, with_ramp
 
@@ -151,3 +163,17 @@ def test_a_rule_that_decays_throughout_goes_over_to_a_decay():
 def test_mistakes_get_one_sentence(move, sentence):
     with pytest.raises(ValueError, match=sentence):
         move(gone(begin(Paced(), Run(50)), 10))
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("decay", DECAYS)
+def test_after_the_last_update_nothing_moves(name, decay):
+    run = Run(20, decay=decay, final_fraction=0.1, kappa=12.0)
+    state = begin(rule_of(name), run)
+    for k in range(20):
+        state = step(state, 5.0 / (k + 1))
+    assert state.phase == "done"
+    factor = state.factor
+    for loss in (0.01, None, math.nan, 50.0, 0.001):
+        state = step(state, loss)
+        assert (state.factor, state.phase) == (factor, "done")

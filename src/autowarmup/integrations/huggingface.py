@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from torch import Tensor
 from torch.optim import Optimizer
-from transformers import TrainerCallback
-from transformers.trainer_callback import TrainerControl, TrainerState
-from transformers.training_args import TrainingArguments
+
+from autowarmup.integrations import missing
+
+try:
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import TrainerControl, TrainerState
+    from transformers.training_args import TrainingArguments
+except ModuleNotFoundError as error:
+    raise missing("transformers and accelerate", "pretrain") from error
 
 from autowarmup.integrations.tracking import metrics
 from autowarmup.scheduler import AdaptiveWarmup

@@ -6,7 +6,12 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from autowarmup.integrations import missing
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+except ModuleNotFoundError as error:
+    raise missing("lightning", "lightning") from error
 
 from autowarmup.integrations.tracking import metrics
 from autowarmup.scheduler import AdaptiveWarmup

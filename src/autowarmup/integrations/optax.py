@@ -14,11 +14,16 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import optax
-from jax import Array
-from jax.core import Tracer
+from autowarmup.integrations import missing
+
+try:
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from jax import Array
+    from jax.core import Tracer
+except ModuleNotFoundError as error:
+    raise missing("jax and optax", "jax") from error
 
 from autowarmup.integrations.jax import traced
 from autowarmup.integrations.jax.base import STATUSES
