@@ -33,7 +33,7 @@ def draw_mean_regret(summary: Json) -> Figure | None:
     rows = _rows(summary)
     if not rows:
         return None
-    figure = style.canvas(10.0, 1.75 + 0.31 * len(rows))
+    figure = style.canvas(10.0, 2.0 + 0.31 * len(rows))
     axes = figure.subplots()
     low, high = _limits(rows)
     axes.set_xlim(low, high)
@@ -64,7 +64,7 @@ def draw_mean_regret(summary: Json) -> Figure | None:
     entries = _entries(rows)
     figure.legend(
         list(entries.values()), list(entries), loc="outside lower left",
-        ncols=5, fontsize=9.5, handletextpad=0.5, columnspacing=1.4,
+        ncols=3, fontsize=9.5, handletextpad=0.5, columnspacing=1.4,
     )  # fmt: skip
     return figure
 
