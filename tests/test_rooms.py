@@ -29,8 +29,8 @@ LIBRARY = {
     "notices": {"rules"},
     "group_rules": {"optimizer_class", "rules"},
     "saved": {"rules"},
-    "showing": {"history", "rules"},
-    "standing": {"group_rules", "history", "rates", "rules", "showing"},
+    "showing": {"history", "notices", "rules"},
+    "standing": {"history", "rates", "rules", "showing"},
     "scheduler": {
         "agreement",
         "calibrate",

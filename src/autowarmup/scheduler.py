@@ -410,8 +410,9 @@ class AdaptiveWarmup(Standing):
                 f"{expected} parameter groups, got {got}"
             )
         fresh, peaks = self.state, [list(each) for each in self.peak_lrs]
-        self.state = WarmupState.from_dict(state_dict["warmup"], self._rule_of)
+        state = WarmupState.from_dict(state_dict["warmup"], self._rule_of)
         self._load_groups(state_dict)
+        self.state = state
         self._rates.peaks = state_dict["peak_lrs"]
         self._made = None
         self.calibration = [(probe[0], probe[1]) for probe in state_dict["calibration"]]
@@ -474,11 +475,11 @@ class AdaptiveWarmup(Standing):
                 self._others[word] = self._begun(word, self.state.step)
 
     def _state_of_groups(self) -> dict[str, Any]:
-        self._take_in_groups()
-        others = {word: state.to_dict() for word, state in self._others.items()}
-        return {"words": self._words, "word": self._word, "others": others}
+        _, *others = self.states.items()  # the first is saved as the scheduler's own
+        return {"words": self._words, "others": {word: each.to_dict() for word, each in others}}
 
     def _load_groups(self, state_dict: dict[str, Any]) -> None:
+        self._take_in_groups()
         words = state_dict.get("words", [[ALL] * len(peaks) for peaks in state_dict["peak_lrs"]])
         if words != self._words:
             raise ValueError(

@@ -7,13 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.history import Trace
+from autowarmup.notices import REACHED
 from autowarmup.rules.state import WarmupState, step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COMPLETE = 0.98
-"""Share of the peak rate that counts as having reached it."""
 FORESEEN = 20_000
 """Most updates that are gone through to show what is still to come."""
 RATE, LOSS = "#c2410c", "#64748b"
@@ -47,12 +46,12 @@ def _sentences(state: WarmupState, peak: float) -> Iterator[str]:
     if state.lowered:
         times = "once" if state.lowered == 1 else f"{state.lowered} times"
         yield f"The loss had the rate lowered {times}, to {state.lowest:.3g} of the peak."
-        if state.share >= COMPLETE:
+        if state.share >= REACHED:
             yield "It climbed back to the peak, which was not too high in the end."
         else:
             better = _round(peak * state.share)
             yield f"It stands at {state.share:.3g}: try a peak rate near {better}."
-    elif state.end is not None and state.share < COMPLETE:
+    elif state.end is not None and state.share < REACHED:
         yield f"The rate never passed {state.share:.3g} of the peak."
     elif state.step and rule.reads_loss and state.gap is not None:
         yield "The loss gave no reason to lower the rate."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from autowarmup.group_rules import GroupRules
 from autowarmup.history import History, Point, Trace
 from autowarmup.rates import Rates
 from autowarmup.rules.base import Rule, expect
@@ -27,7 +26,6 @@ class Standing(LRScheduler):
     _others: dict[str, WarmupState]
     _word: str
     _words: list[list[str]]
-    _rules: GroupRules
     _rates: Rates
     _history: History
     _made: tuple[WarmupState, dict[str, WarmupState], float | None] | None
@@ -58,15 +56,13 @@ class Standing(LRScheduler):
     @property
     def factors(self) -> list[list[float]]:
         """Share of the peak rate that each parameter group's next update uses, per optimizer."""
-        if not self._rules.several:
-            return [[self.state.factor] * len(peaks) for peaks in self.peak_lrs]
-        self._take_in_groups()
-        states = {**self._others, self._word: self.state}
+        states = self.states
         return [[states[word].factor for word in words] for words in self._words]
 
     @property
     def states(self) -> dict[str, WarmupState]:
         """Where the warm-up of each word of groups stands; one, of "", if all follow one rule."""
+        self._take_in_groups()
         return {self._word: self.state, **self._others}
 
     @property
@@ -122,12 +118,15 @@ class Standing(LRScheduler):
     @property
     def used_lrs(self) -> list[float]:
         """Rates of all parameter groups that the last update used; of the first, before it."""
-        states, rates = self.used, []
-        for peaks, words in zip(self.peak_lrs, self._words, strict=True):
-            for number, peak in enumerate(peaks):
-                word = words[number] if number < len(words) else self._word  # it has joined since
-                rates.append(peak * states.get(word, self.state).factor)
-        return rates
+        return self._rates_in({**self.states, **self.used})  # some may have joined since
+
+    def _rates_in(self, states: dict[str, WarmupState]) -> list[float]:
+        """Return the rates of all parameter groups in these states, by word."""
+        return [
+            peak * states[word].factor
+            for peaks, words in zip(self.peak_lrs, self._words, strict=True)
+            for peak, word in zip(peaks, words, strict=True)
+        ]
 
     @property
     def trace(self) -> Trace:
@@ -149,9 +148,7 @@ class Standing(LRScheduler):
 
     def get_lr(self) -> list[float | Tensor]:
         """Return the rates of the next update, one per parameter group; changes nothing."""
-        factors = [share for of_one in self.factors for share in of_one]
-        peaks = [peak for of_one in self.peak_lrs for peak in of_one]
-        return [peak * share for peak, share in zip(peaks, factors, strict=True)]
+        return [*self._rates_in(self.states)]
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the rates in force, one per parameter group of every optimizer, as floats."""

@@ -97,6 +97,24 @@ def test_groups_that_join_bring_their_own_peak_at_once(tensor):
     assert other.state_dict() == state
 
 
+def test_a_state_with_a_group_that_joined_fits_a_scheduler_that_it_joined_as_well():
+    def joined() -> tuple[torch.optim.SGD, AdaptiveWarmup]:
+        optimizer = sgd()
+        scheduler = AdaptiveWarmup(optimizer, 100)
+        optimizer.add_param_group({"params": [weight()], "lr": 0.57})
+        return optimizer, scheduler
+
+    optimizer, scheduler = joined()
+    go(optimizer, scheduler, 5)
+    fresh, other = joined()
+    other.load_state_dict(scheduler.state_dict())
+    assert other.state_dict() == scheduler.state_dict()
+    go(optimizer, scheduler, 3)
+    go(fresh, other, 3)
+    assert other.get_last_lr() == scheduler.get_last_lr()
+    assert other.used_lrs == scheduler.used_lrs
+
+
 @pytest.mark.parametrize("part", [1.0, 0.1, 0.5])
 def test_a_rate_taken_from_a_scaled_one_is_a_part_of_its_peak(part):
     """Lightning's BackboneFinetuning adds a frozen backbone at a tenth of the rate in force."""
