@@ -21,31 +21,20 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
+from bench_optimizers import DRY, HIDDEN, LAYERS, parameters
 from torch.optim import _muon
 
 from autowarmup.lab.environment import environment
 from autowarmup.norms import Muon, newton_schulz, polar_exact, polar_express
 from autowarmup.norms.polar import KELLER_JORDAN
 
-DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, results go there
 RESULTS = Path(DRY or Path(__file__).resolve().parent.parent / "results" / "benchmarks")
-LAYERS = 1 if DRY else int(os.environ.get("AUTOWARMUP_BENCH_LAYERS", "12"))
 UNIT = 24 if DRY else 768  # the width of llama-124m
-TALL = 64 if DRY else 2048
 SETS = {
-    "llama-124m": [*[(UNIT, UNIT)] * 4, (TALL, UNIT), (TALL, UNIT), (UNIT, TALL)] * LAYERS,
+    "llama-124m": HIDDEN,
     "at least 3:1": [(UNIT, 3 * UNIT), (3 * UNIT, UNIT), (UNIT, 4 * UNIT)],
 }
 SHORT, LONG = (32, 80) if DRY else (512, 1400)
-
-
-def parameters(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(0)
-    params = [nn.Parameter(0.02 * torch.randn(s, generator=generator)) for s in shapes]
-    for p in params:
-        p.grad = 1e-3 * torch.randn(p.shape, generator=generator)
-    return params
 
 
 def seconds(step: Callable[[], Any]) -> tuple[float, float]:

@@ -9,26 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from tests.docs.site_pages import Classifier
 
 from autowarmup import Lion
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CURVATURE = (ROOT / "docs" / "curvature.md").read_text()
-
-
-class Classifier(nn.Module):
-    """Returns its own loss, like the model of the README's loop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(10, 16)
-        self.hidden = nn.Linear(16, 16)
-        self.head = nn.Linear(16, 10)
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cross_entropy(self.head(self.hidden(self.embed(batch))), batch)
 
 
 def test_the_loop_is_short_and_runs():

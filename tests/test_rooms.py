@@ -21,7 +21,7 @@ LIBRARY = {
     "history": set(),
     "optimizer_class": {"rules"},
     "snapshot": set(),
-    "calibrate": {"snapshot"},
+    "calibrate": {"rates", "snapshot"},
     "agreement": set(),
     "rates": set(),
     "wrappers": set(),

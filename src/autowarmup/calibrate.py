@@ -17,12 +17,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from autowarmup.rates import set_rate
 from autowarmup.snapshot import remember_buffers, remember_optimizers, remember_random
 
 Gradients = list[Tensor | None]
@@ -159,7 +159,7 @@ def _take_step(
     try:
         for optimizer, peaks in zip(optimizers, peak_lrs, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                _write_lr(group, peak * fraction)
+                set_rate(group, peak * fraction)
             optimizer.step()
     finally:
         _trying = False
@@ -182,13 +182,6 @@ def _inner(
         if g is not None:
             total += float(torch.sum(g.double() * (p.detach().double() - x.double())))
     return total
-
-
-def _write_lr(group: dict[str, Any], lr: float) -> None:
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(lr)
-    else:
-        group["lr"] = lr
 
 
 @contextmanager

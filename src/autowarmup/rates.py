@@ -110,7 +110,7 @@ class Rates:
                 _take_in(optimizer, known)
             known.factor = factor
             for group, peak in zip(groups, known.peaks):  # noqa: B905 - at every step
-                # The type first: isinstance with Tensor is slow.
+                # As `set_rate`, but the type first: isinstance with Tensor is slow.
                 if type(group["lr"]) is float or not isinstance(group["lr"], Tensor):
                     group["lr"] = peak * factor
                 else:
@@ -124,14 +124,19 @@ class Rates:
         ):
             known.factor, known.factors = shares[0], list(shares)
             for group, peak, share in zip(optimizer.param_groups, own, shares, strict=True):
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(peak * share)
-                else:
-                    group["lr"] = peak * share
+                set_rate(group, peak * share)
 
     def remember(self) -> None:
         """Let a later scheduler of these optimizers know that their rates are scaled."""
         _LAST.update(zip(self.optimizers, self._known, strict=True))
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Set the rate of a group; a tensor is filled in place and stays the same object."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def _peaks(optimizer: Optimizer, unclear: list[str]) -> list[float]:

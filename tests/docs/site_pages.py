@@ -37,7 +37,7 @@ def links_of(path: Path) -> list[str]:
 
 
 class Classifier(nn.Module):
-    """Returns its own loss: the `model` of pages that say that it is yours."""
+    """Returns its own loss: the `model` of pages, and of the README, that say that it is yours."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -90,7 +90,9 @@ class AdaptiveWarmupMixin(_Base):
         loss = super().training_step(model, inputs, num_items_in_batch)
         scheduler = self.lr_scheduler
         if not isinstance(scheduler, AdaptiveWarmup):
-            self._say_gone(scheduler)
+            if not self._gone:
+                self._gone = True
+                _say_replaced(self.state, scheduler)
             return loss
         if self.state.global_step != self._update_seen:
             # The Trainer counts an update that mixed precision skipped, but does not call the
@@ -100,15 +102,6 @@ class AdaptiveWarmupMixin(_Base):
         # Losses come as shares of the mean of the whole update; the scheduler averages them.
         scheduler.observe(loss * self.current_gradient_accumulation_steps)
         return loss
-
-    def _say_gone(self, got: object) -> None:
-        if not self._gone:
-            self._gone = True
-            warnings.warn(
-                f"AdaptiveWarmup was replaced at update {self.state.global_step}: "
-                f"{type(got).__name__} sets the rate from here on",
-                stacklevel=3,
-            )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add phase, share of the peak rate and gap to the log of a training step."""
@@ -179,11 +172,15 @@ class AdaptiveWarmupCallback(TrainerCallback):
             scheduler.step(logs["loss"])
         elif not self._gone:
             self._gone = True
-            warnings.warn(
-                f"AdaptiveWarmup was replaced at update {state.global_step}: "
-                f"{type(scheduler).__name__} sets the rate from here on",
-                stacklevel=2,
-            )
+            _say_replaced(state, scheduler)
+
+
+def _say_replaced(state: TrainerState, by: object) -> None:
+    warnings.warn(
+        f"AdaptiveWarmup was replaced at update {state.global_step}: {type(by).__name__} sets the "
+        "rate from here on",
+        stacklevel=3,
+    )
 
 
 def _unused(args: TrainingArguments) -> str:

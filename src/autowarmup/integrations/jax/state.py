@@ -72,11 +72,10 @@ def begin(rule: TracedRule, run: Run, dtype: Any) -> Progress:
     known = run.total_steps is not None
     phase = zero + (1 if known else 3) * over
     total = zero + (FOREVER if run.total_steps is None else run.total_steps)
-    state = Progress(
+    return Progress(
         zero, share, phase, zero + status, empty, carry, share, zero + over - 1, total,
         zero + (over and known) - 1, jnp.asarray(1.0, dtype), jnp.zeros(2, jnp.int32), share, phase,
     )  # fmt: skip
-    return separate(state)
 
 
 def separate(state: Any) -> Any:
