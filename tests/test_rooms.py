@@ -66,7 +66,7 @@ LAB = {
     "theory": {"environment", "files", "problems", "report"},
     "replay": {"files", "report"},
     "rule_list": set(),
-    "compare": {"bench", "environment", "files", "report", "rule_list", "train"},
+    "compare": {"bench", "claim", "environment", "files", "report", "rule_list", "train"},
     "verbs": {
         "bench",
         "claim",

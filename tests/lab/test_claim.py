@@ -195,3 +195,22 @@ def test_of_two_runs_started_together_one_trains_and_one_stops(tmp_path):
         assert "nobody else writes to" in said[2]
     assert json.loads((out / "result.json").read_text())["status"] == "finished"
     assert not (out / NAME).exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "--data", "{corpus}", "--steps", "2", "--seeds", "1"],
+        ["replay", "{losses}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_verbs_that_write_a_page_stop_where_another_process_writes(words, tmp_path, capsys):
+    corpus, losses, out = tmp_path / "corpus.txt", tmp_path / "log.txt", tmp_path / "out"
+    corpus.write_text("a text to learn from\n" * 100)
+    losses.write_text("".join(f"step {k} loss {4.0 - 0.1 * k}\n" for k in range(20)))
+    told = [word.format(corpus=corpus, losses=losses) for word in words]
+    with holder(out) as process:
+        assert main([*told, "--out", str(out)]) == 2
+        assert f"in use by process {process.pid} on " in capsys.readouterr().err
+        assert os.listdir(out) == [NAME]

@@ -126,7 +126,7 @@ _MOVE: type[Move[Pace]] = Move
 
 @dataclass(frozen=True)
 class Paced(Rule[Pace]):
-    """Linear ramp paced by tokens or updates, lowered where the loss rises.
+    """Ramp paced by tokens or updates, lowered where the loss rises.
 
     Update k of a full ramp over W updates runs at ((k + 1) / W)^p of the peak rate. W is the first
     that is known of: `length`; 5 % of the run, at most 100 updates, for a model that is trained

@@ -15,6 +15,7 @@ from autowarmup.lab.bench.plan import RunPlan, planned
 from autowarmup.lab.bench.ray_pool import RayOptions
 from autowarmup.lab.bench.records import Record, key_of, make_record, read_records
 from autowarmup.lab.bench.setups import OWN, Setup
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.compare.page import write_page
 from autowarmup.lab.compare.statistics import compared
 from autowarmup.lab.rule_list import rule_list
@@ -95,17 +96,38 @@ def compare_rules(
     if workers and ray is None:
         _check_importable(train)
     training = OwnTraining(train)
+    running: dict[str, Any] = {"train": training, "progress": progress}
     if ray is None and workers == 0:
-        outcome = run_plans(plans, out, train=training, here=True, progress=progress)
+        running["here"] = True
     else:
-        outcome = run_plans(
-            plans, out, train=training, workers=workers or None, ray=ray, progress=progress
-        )
-    return finish(plans, Path(out), outcome, updates)
+        running |= {"workers": workers or None, "ray": ray}
+    return run_and_compare(plans, Path(out), updates, **running)
 
 
-def finish(
-    plans: Sequence[RunPlan], out: Path, outcome: Outcome, updates: int | None, *, command: str = ""
+def run_and_compare(
+    plans: Sequence[RunPlan], out: Path, updates: int | None, *, command: str = "", **running: Any
+) -> dict[str, Any]:
+    """Run what is missing of a plan, return the comparison, and write its page.
+
+    The directory belongs to this process until the page is written.
+
+    Args:
+        plans: what is compared, the reference first.
+        out: directory of the comparison.
+        updates: of each run, `None` if nobody says.
+        command: that made it.
+        running: as `bench.engine.run_plans`.
+
+    Raises:
+        ValueError: as `run_plans`; or every run failed.
+        KeyboardInterrupt: after Ctrl-C; what is stored stays.
+    """
+    with claimed(out):
+        return _finish(plans, out, run_plans(plans, out, **running), updates, command)
+
+
+def _finish(
+    plans: Sequence[RunPlan], out: Path, outcome: Outcome, updates: int | None, command: str
 ) -> dict[str, Any]:
     """Return the comparison of what is stored of a plan, and write its page.
 

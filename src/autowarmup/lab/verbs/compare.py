@@ -57,9 +57,8 @@ def compare(
         retries: how often a run whose process or node died is tried again.
         json: print one JSON object for machines.
     """
-    from autowarmup.lab.bench.engine import run_plans
     from autowarmup.lab.bench.plan import planned
-    from autowarmup.lab.compare.own import finish, seeds_of
+    from autowarmup.lab.compare.own import run_and_compare, seeds_of
     from autowarmup.lab.compare.page import print_comparison
     from autowarmup.lab.compare.plan import setup_of
 
@@ -70,12 +69,13 @@ def compare(
         data=data,
     )  # fmt: skip
     plans = planned([setup], names, seeds_of(seeds))
-    outcome = run_plans(plans, out, workers=workers, ray=ray, progress=not json)
-    summary = finish(plans, out, outcome, setup.steps, command=command())
+    summary = run_and_compare(
+        plans, out, setup.steps, command=command(), workers=workers, ray=ray, progress=not json
+    )
     if json:
         print(json_format.dumps(summary))
     else:
         print_comparison(summary)
     page = out / "report.html"
     print(f"Open {page} in a browser.", file=sys.stderr if json else sys.stdout)
-    return int(bool(outcome.missing))
+    return int(summary["stored"] < summary["planned"])

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from autowarmup.lab.claim import claimed
 from autowarmup.lab.rule_list import rule_list
 from autowarmup.lab.verbs.train import filled_by
 from autowarmup.lab.verbs.typed import command, counted
@@ -90,6 +91,7 @@ def replay(
     else:
         print_replay(record)
     if out is not None:
-        page = write_page(out, record, log, traces, command=command())
+        with claimed(out):
+            page = write_page(out, record, log, traces, command=command())
         print(f"Open {page} in a browser.", file=sys.stderr if json else sys.stdout)
     return 0
