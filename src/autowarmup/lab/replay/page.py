@@ -43,7 +43,7 @@ def write_page(
         "page.html",
         room="replay",
         filters={"rule": rule_name, "share": share_text},
-        headline=headline(record),
+        headline=headline(record).replace(" %", "\u00a0%"),
         caveat=CAVEAT,
         sentences=sentences(record),
         figure=figure,

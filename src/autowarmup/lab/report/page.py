@@ -52,8 +52,6 @@ def render(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    # A number and its per cent sign stay in one line.
-    environment.filters["unbroken"] = lambda text: text.replace(" %", "\u00a0%")
     environment.filters |= dict(filters or {})
     return environment.get_template(template).render(**values)
 
