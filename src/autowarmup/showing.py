@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 FORESEEN = 20_000
 """Most updates that are gone through to show what is still to come."""
-RATE, LOSS = "#c2410c", "#64748b"
+RATE, LOSS, LOWERED = "#c04f0e", "#5b6672", "#700408"
+"""What the rate, the loss and a lowered rate mean on the pages of the lab too."""
 _WIDE, _HIGH = 480, 120
 
 
@@ -116,7 +117,7 @@ def draw(trace: Trace, state: WarmupState, peak: float, axes: Axes | None) -> Ax
         axes.plot(*zip(*coming, strict=True), color=RATE, linewidth=2, linestyle=":", label=label)
     low = [(p.step, p.lr) for p in trace if p.status == "LOWERED"]
     if low:
-        axes.plot(*zip(*low, strict=True), "v", color=LOSS, label="lowered because of the loss")
+        axes.plot(*zip(*low, strict=True), "v", color=LOWERED, label="lowered because of the loss")
     axes.set_xlabel("update")
     axes.set_ylabel("learning rate", color=RATE)
     axes.set_ylim(bottom=0.0)

@@ -24,7 +24,7 @@ Json = Mapping[str, Any]
 
 PAGE = "measure.html"
 
-_PLACES = {"curvature_step": "tall", "residuals": "wide"}
+_PLACES = {"curvature_step": "tall", "residuals": "across"}
 
 
 def page(out: str | Path) -> dict[str, Any]:
