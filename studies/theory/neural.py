@@ -107,7 +107,7 @@ _DEEPEST = 1e-4
 
 
 def draw_networks(held: Json) -> Figure:
-    figure, columns = style.panels(len(held["objects"]), height=3.7)
+    figure, columns = style.panels(len(held["objects"]), height=3.1, most=2)
     entries: dict[str, Any] = {}
     for (axes,), network in zip(columns, held["objects"].values(), strict=True):
         entries |= _panel(axes, network)

@@ -35,7 +35,7 @@ _NORMS = {"l2": "l2 (normalized SGD)", "linf": "l∞ (Signum, Lion)", "spectral"
 
 def draw_picture(record: Json) -> Figure:
     """Draw a column per norm: the rate above, the gap below."""
-    figure, columns = style.panels(len(record["norms"]), rows_each=2, height=3.4)
+    figure, columns = style.panels(len(record["norms"]), rows_each=2, height=2.9, width=9.8)
     for (norm, side), (rate, gap) in zip(record["norms"].items(), columns, strict=True):
         rate.set_title(_NORMS[norm])
         _rates(rate, side)
@@ -122,10 +122,7 @@ def _ends(axes: Axes, side: Json, target: float) -> None:
         ha, by = {"best_linear": ("right", 1), "best_fixed": ("left", -1)}.get(name, ("center", 0))
         end = (count + 1, 1 / target)
         style.label(axes, end, (-6 * by, -18), f"{count:,}", ha=ha, color=colour)
-    words = f"steps to 1/{target:g}"
-    middle = ((ends[0][0] + 1) * (ends[2][0] + 1)) ** 0.5
-    style.label(axes, (middle, 1 / target), (0, -18), words, ha="center", color=palette.MUTED)
-    axes.set_xlabel("step")
+    axes.set_xlabel(f"step (numbers: steps to 1/{target:g})")
 
 
 def _log(axes: Axes) -> None:

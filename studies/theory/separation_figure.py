@@ -21,7 +21,7 @@ FIXED, WARMUP = palette.HAND, palette.THEORY
 
 def draw_separation(record: Json) -> Figure:
     """Draw the three panels."""
-    figure, ((line,), (plane,), (ratio,)) = style.panels(3, height=4.2)
+    figure, ((line,), (plane,), (ratio,)) = style.panels(3, height=3.9, width=9.8)
     _counts(line, record, "1")
     _counts(plane, record, "2")
     plane.sharey(line)

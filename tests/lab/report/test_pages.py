@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from tests.pages import assert_stands_alone, measured, needs_browser
 
+from autowarmup.lab.report.page import inline_svg
+
+ROOT = Path(__file__).parents[3]
+
 WRONG = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">
 <style>
 body { margin: 0 }
@@ -33,6 +37,18 @@ def test_a_browser_sees_what_is_cut_and_what_cannot_be_reached(tmp_path: Path) -
     wide = measured(page, tmp_path, width=1280)
     assert (wide["beyond"], wide["sideways"]) == ([], 0)
     assert wide["ground"] != found["ground"]
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_nothing_of_a_committed_figure_is_cut(size: str, tmp_path: Path) -> None:
+    paths = sorted(ROOT.glob("results/*/figures/*.svg"))
+    chosen = [path for path in paths if path.stem.endswith("-narrow") == (size == "narrow")]
+    assert len(chosen) >= 8
+    page = tmp_path / "all.html"
+    drawn = "".join(inline_svg(path.read_text(), path.stem) for path in chosen)
+    page.write_text(f"<!doctype html><meta charset=utf-8>{drawn}")
+    assert measured(page, tmp_path, width=1150 if size == "wide" else 372)["cut"] == []
 
 
 RIGHT = """<html lang="en"><link rel="icon" href="data:,"><style>@media print {}</style>

@@ -72,9 +72,9 @@ def _plain_decades(axis: Axis, low: float, high: float) -> None:
     """Label a log axis with plain numbers, at 1, 2 and 5 where it spans few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    decades = math.log10(high / low) * (2 if style.is_narrow() else 1)
-    steps = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
     sideways = axis is axis.axes.xaxis
+    decades = math.log10(high / low) * (1.5 if sideways and style.is_narrow() else 1)
+    steps = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
     axis.set_major_locator(LogLocator(subs=steps, numticks=5 if sideways and high > 1e4 else 12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axis.set_minor_formatter(NullFormatter())
@@ -116,11 +116,13 @@ def time_points(
 
 
 def step_bar(figure: Figure, shades: Any, axes: Any, label: str = "step") -> None:
-    """Put the colour bar of time beside the axes."""
-    tall = figure.get_figheight() / 0.18 if isinstance(axes, list) else 28
-    bar = figure.colorbar(shades, ax=axes, pad=0.02, aspect=tall)
+    """Put the colour bar of time beside the axes; below many, where there is no room beside."""
+    below = isinstance(axes, list) and style.is_narrow()
+    long = figure.get_figheight() / 0.18 if isinstance(axes, list) else 28
+    look = {"location": "bottom", "aspect": 28, "pad": 0.004} if below else {"aspect": long}
+    bar = figure.colorbar(shades, ax=axes, **{"pad": 0.02, **look})
     bar.set_label(label, color=palette.MUTED)
-    whole_steps(bar.ax.yaxis)
+    whole_steps(bar.ax.xaxis if below else bar.ax.yaxis)
     bar.outline.set_visible(False)  # type: ignore[operator]
     # Drawn as areas, neighbouring shades would show the white between them.
     if bar.solids is not None:

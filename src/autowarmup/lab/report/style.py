@@ -87,14 +87,19 @@ def canvas(width: float, height: float) -> Figure:
 
 
 def panels(
-    count: int, *, rows_each: int = 1, height: float = 3.3, width: float | None = None
+    count: int,
+    *,
+    rows_each: int = 1,
+    height: float = 3.3,
+    width: float | None = None,
+    most: int = 3,
 ) -> tuple[Figure, list[Any]]:
     """Return a figure with `count` columns of `rows_each` panels, wrapped to fit its width.
 
-    At most three stand side by side, none on a telephone. The list has one entry per column: its
-    panels from top to bottom. `width` is that of a wide figure, in inches.
+    Not more than `most` stand side by side, on a telephone one. The list has one entry per column:
+    its panels from top to bottom. `width` is that of a wide figure, in inches.
     """
-    columns = 1 if is_narrow() else count if count <= 3 else 2 if count == 4 else 3
+    columns = 1 if is_narrow() else count if count <= most else 2 if count == 4 else most
     blocks = math.ceil(count / columns)
     height = min(height, 2.9) if is_narrow() else height
     wide = width or {1: 7.0, 2: 9.6}.get(columns, 11.7)
@@ -191,8 +196,8 @@ def legend(figure: Figure, entries: Mapping[str, Any], where: str = "upper left"
 
 def title(axes: Axes, name: str, words: str, **look: Any) -> None:
     """Put a title and a line of smaller words above a panel, both broken to fit its width."""
-    letters = 38 if is_narrow() else 40
-    smaller = "\n".join(textwrap.wrap(words, round(1.25 * letters)))
+    letters = 30 if is_narrow() else 40
+    smaller = "\n".join(textwrap.wrap(words, round(1.3 * letters)))
     # The title keeps free the lines that the words will take.
     room = "\n" * (1 + smaller.count("\n"))
     axes.set_title("\n".join(textwrap.wrap(name, letters)) + room, fontsize=10.5)
