@@ -107,10 +107,3 @@ def test_a_bar_shows_its_numbers_whole(title, capsys):
     assert len(last) <= 80
     assert "9999/10000 loss 3.697  lr 5.7e-04  warmup" in last
     assert last.startswith(title[:17])
-
-
-def test_every_help(capsys):
-    for verb in ("train", "measure", "bench", "compare", "schedule", "replay", "theory"):
-        with pytest.raises(SystemExit):
-            main([verb, "--help"])
-        assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == [], verb
