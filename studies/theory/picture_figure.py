@@ -44,7 +44,7 @@ def draw_picture(record: Json) -> Figure:
         gap.sharex(rate)
     columns[0][0].set_ylabel("rate")
     columns[0][1].set_ylabel("gap / first gap")
-    style.legend(figure, _entries(), "lower left")
+    style.legend(figure, _entries(), below=True)
     return figure
 
 

@@ -26,7 +26,7 @@ def draw_separation(record: Json) -> Figure:
     _counts(plane, record, "2")
     plane.sharey(line)
     _ratio(ratio, record)
-    style.legend(figure, _entries(), "lower left")
+    style.legend(figure, _entries(), below=True)
     return figure
 
 

@@ -62,7 +62,7 @@ def draw_mean_regret(summary: Json) -> Figure | None:
         (0.0, 1.0), xycoords=("data", "axes fraction"), xytext=(-3, 22 if narrow else 5),
         textcoords="offset points", color=palette.INK, fontsize=9.5,
     )  # fmt: skip
-    style.legend(figure, _entries(rows), "lower left")
+    style.legend(figure, _entries(rows), below=True)
     return figure
 
 

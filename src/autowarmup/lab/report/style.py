@@ -180,13 +180,13 @@ def dot(colour: str, size: float = 8.0, **look: Any) -> Any:
     return Line2D([], [], linestyle="none", markersize=size, **look)
 
 
-def legend(figure: Figure, entries: Mapping[str, Any], where: str = "upper left") -> None:
-    """Put one legend for all panels outside them, in as many columns as fit the figure's width."""
+def legend(figure: Figure, entries: Mapping[str, Any], *, below: bool = False) -> None:
+    """Put one legend above or below all panels, in as many columns as fit the figure's width."""
     inches = 0.078 * max(len(entry) for entry in entries) + 0.6
     figure.legend(
         list(entries.values()),
         list(entries),
-        loc=f"outside {where}",
+        loc="outside lower left" if below else "outside upper left",
         ncols=max(1, min(len(entries), int(figure.get_figwidth() / inches))),
         handlelength=2.2,
         columnspacing=1.4,
