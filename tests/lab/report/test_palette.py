@@ -138,6 +138,17 @@ def test_no_colour_is_named_outside_the_palette():
     assert (showing.RATE, showing.LOSS) == (palette.DEFAULT, palette.MUTED)
 
 
+def test_documentation_and_tutorial_use_the_same_colours():
+    known = {colour for pair in PAIRS.values() for colour in pair}
+    paths = [
+        *ROOT.glob("docs/**/*.svg"),
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "examples/tutorial.ipynb",
+    ]
+    for path in paths:
+        assert set(re.findall(r"#[0-9a-f]{6}\b", path.read_text())) <= known, path.name
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/figures/*.svg")), ids=lambda p: p.stem)
 def test_committed_figures_keep_text_colours_and_their_finding(path):
     text = path.read_text()
