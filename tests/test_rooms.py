@@ -60,7 +60,7 @@ LIBRARY = {
         "snapshot",
         "wrappers",
     },
-    "integrations": {"history", "notices", "rules", "saved", "scheduler"},
+    "integrations": {"factory", "history", "notices", "rules", "saved", "scheduler"},
 }  # fmt: skip
 """Room of the library -> rooms that it may import."""
 DOOR = "pages"
