@@ -43,7 +43,7 @@ def write(name: str, record: Json, out: Path) -> Path:
 
 def draw(name: str, figures: Mapping[str, Draw], out: Path) -> list[Path]:
     """Draw what OUT/NAME.json holds, each as SVG and PNG in OUT/figures; return the SVG files."""
-    record = json.loads((out / f"{name}.json").read_text())
+    record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
     for figure, drawing in figures.items():
         with style.styled(f"theory-{figure}"):
             style.save(drawing(record), out / "figures", figure)

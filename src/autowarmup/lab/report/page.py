@@ -30,7 +30,7 @@ def figure_svg(folder: Path, name: str) -> Any:
     """Return FOLDER/NAME.svg, fit to stand in a page."""
     from markupsafe import Markup
 
-    return Markup(inline_svg((folder / f"{name}.svg").read_text(), name))
+    return Markup(inline_svg((folder / f"{name}.svg").read_text(encoding="utf-8"), name))
 
 
 def render(
