@@ -136,6 +136,17 @@ def test_a_trace_says_what_is_in_it():
     )
 
 
+def test_a_point_without_a_loss_equals_another():
+    """What a dataclass says of NaN is not the same in Python 3.12 and 3.13."""
+    one, other = Point(3, float("nan"), lr=0.1), Point(3, -float("nan"), lr=0.1)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != Point(3, float("nan"), lr=0.2)
+    assert one != Point(3, 1.0, lr=0.1)
+    assert one != "a point"
+    assert Trace([one]) == Trace([other])
+
+
 def test_a_comparison_is_still_plain_values(held, tmp_path):
     comparison = held["comparison"]
     assert isinstance(comparison, Comparison)

@@ -78,6 +78,20 @@ class Point:
     H: float | None = None
     lower_bound: float | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether all fields are equal; a NaN is equal to a NaN.
+
+        A dataclass would ask for the same NaN object up to Python 3.12, and for none since.
+        """
+        if not isinstance(other, Point):
+            return NotImplemented
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(Point))
+        return all(a == b or (a != a and b != b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        """Go by the update alone: a NaN has another hash each time."""
+        return hash(self.step)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are present, as plain JSON values."""
         return {key: value for key, value in asdict(self).items() if value is not None}
