@@ -144,8 +144,7 @@ def test_the_command_says_what_to_install(alone):
 def test_a_page_says_what_to_install(alone):
     done = run(alone, f"{PREPARED}\n{LOOP}\nscheduler.report('out')")
     assert done.stderr.strip().splitlines()[-1] == (
-        "ModuleNotFoundError: a page needs matplotlib: expected pip install "
-        "'autowarmup[report]'"
+        "ModuleNotFoundError: a page needs matplotlib: expected pip install 'autowarmup[report]'"
     )
 
 
