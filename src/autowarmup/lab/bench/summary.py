@@ -82,7 +82,11 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
         "setups": setups,
         **{
             title: {
-                name: {"n_setups": len(part), **rule_table(part, kinds, default_rule)}
+                name: {
+                    "n_setups": len(part),
+                    **rule_table(part, kinds, default_rule),
+                    "in_updates": in_updates(part, default_rule),
+                }
                 for name, part in parts.items()
             }
             for title, parts in (
