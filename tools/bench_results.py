@@ -288,7 +288,7 @@ def logs_table() -> list[str]:
 
 def clocks_table() -> list[str]:
     """Where clocks that read the loss would end, and what they take for its floor."""
-    found = json.loads((BENCH.parent / "loss_clocks.json").read_text())["logs"]
+    found = json.loads((BENCH.parent / "loss_clocks.json").read_text(encoding="utf-8"))["logs"]
     thresholds, looks = list(found[0]["knees"]), ("256", "512", "1024", "2048")
     lines = [
         "| losses | updates | "
