@@ -222,14 +222,15 @@ def lengths_table(bench: dict) -> list[str]:
 def alarms_table(bench: dict) -> list[str]:
     """What rules do with recorded losses: false alarms, what they catch, how late."""
     lines = [
-        "| rule | healthy logs | false alarms | logs of a harmful rate | caught "
+        "| rule | healthy logs | false alarms | noise alone | logs of a harmful rate | caught "
         "| before a third of the harm | when (median) |",
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for rule, found in bench["alarms"].items():
         when = found["median_share_of_the_run_when_caught"]
         lines.append(
             f"| {_name(rule, bench)} | {found['healthy']} | {found['false_alarms']} "
+            f"| {found['noise_lowered']} of {found['noise']} "
             f"| {found['harmful']} | {found['caught']} | {found['caught_early']} "
             f"| {'-' if when is None else f'{100 * when:.0f} % of the run'} |"
         )

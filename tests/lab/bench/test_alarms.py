@@ -37,6 +37,8 @@ def test_healthy_harmful_and_harmless_logs_are_told_apart():
     found = alarms(DEFAULT_RULE, records)
     assert (found["healthy"], found["false_alarms"]) == (1 + len(CURVES), 0)
     assert (found["harmful"], found["caught"]) == (2, 1)
+    assert found["noise"] == 400
+    assert found["noise_lowered"] <= 400 / 25
     assert 0.25 < found["median_share_of_the_run_when_caught"] < 0.45
     assert [row["harm"] for row in found["rows"][:3]] == pytest.approx([0.0, HARMFUL, 0.5])
 

@@ -10,6 +10,7 @@ import math
 import random
 import statistics
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from autowarmup.lab.bench.plan import RunPlan
@@ -25,6 +26,8 @@ HARMFUL = 0.05
 """Final loss above that of the best rate, relative, from which a rate does harm beyond noise."""
 EARLY = 1 / 3
 """Share of the harm before which it is to be noticed."""
+NOISES, LEVEL, SPREAD = 100, 1.5, 0.2
+"""Runs of each kind whose loss is a level and noise, as in fine-tuning that gains nothing."""
 LAST = 0.05
 """Share of a run whose mean loss is its end."""
 
@@ -125,6 +128,7 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
     harmful = [row for row in rows if is_harmful(row)]
     caught = [row for row in harmful if row["lowered_at"]]
     return {
+        **noise_alarms(rule),
         "healthy": len(healthy),
         "false_alarms": sum(bool(row["lowered_at"]) for row in healthy),
         "harmful": len(harmful),
@@ -137,6 +141,28 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
         ),
         "rows": rows,
     }
+
+
+@cache
+def noise_alarms(rule: str, total: int = 1000) -> Json:
+    """Return in how many runs of noise alone a rule lowers the rate.
+
+    Normal and skewed noise, of a fresh model and of one that is trained.
+    """
+    lowered = 0
+    for trained in (False, True):
+        run = Run(total, kappa=1.0, trained=trained)
+        for skewed in (False, True):
+            for seed in range(NOISES):
+                draw = random.Random(seed)
+                jumps = (
+                    draw.expovariate(1.0) - 1.0 if skewed else draw.gauss(0.0, 1.0)
+                    for _ in range(total // 2)
+                )
+                losses = (LEVEL + SPREAD * jump for jump in jumps)
+                states = [after for _, _, after in walk(rule_of(rule), run, losses)]
+                lowered += states[-1].lowered > 0
+    return {"noise": 4 * NOISES, "noise_lowered": lowered}
 
 
 def is_harmful(row: Json) -> bool:

@@ -28,7 +28,10 @@ from autowarmup.rules.registry import DEFAULT_RULE
 
 APART = {"robustness": "robustness", "protocol": "protocol", "logs": "recorded"}
 """Sets whose records lie in a directory of their own."""
-BRAKES = (DEFAULT_RULE, BEFORE, "paced(sure=3.0)", "paced(sure=5.0)", "paced(least=0.03)")
+BRAKES = (
+    *(DEFAULT_RULE, BEFORE),
+    *(f"{DEFAULT_RULE}({other})" for other in ("sure=2.5", "sure=3.0", "sure=5.0", "least=0.03")),
+)
 """Rules that are fed with recorded losses."""
 
 
