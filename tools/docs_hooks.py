@@ -42,7 +42,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that live elsewhere, and what pages show of results/."""
     for page, source in ELSEWHERE.items():
         path = ROOT / source
-        text, drawn = notebook_page(path) if path.suffix == ".ipynb" else (path.read_text(), {})
+        text, drawn = (
+            notebook_page(path)
+            if path.suffix == ".ipynb"
+            else (path.read_text(encoding="utf-8"), {})
+        )
         files.append(File.generated(config, page, content=text))
         for name, picture in drawn.items():
             files.append(File.generated(config, name, content=picture))
@@ -138,7 +142,7 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
     """Return a notebook as Markdown, with what it printed and drew, and the drawings by name."""
     parts: list[str] = []
     drawn: dict[str, bytes] = {}
-    for cell in json.loads(path.read_text())["cells"]:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for output in cell.get("outputs", ()):

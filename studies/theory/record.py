@@ -45,7 +45,7 @@ def write(name: str, record: Json, out: Path) -> Path:
 
 def draw(name: str, figures: Mapping[str, Draw], out: Path) -> list[Path]:
     """Draw what OUT/NAME.json holds, wide and narrow, in OUT/figures; return the wide files."""
-    record = json.loads((out / f"{name}.json").read_text())
+    record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
     drawings = {
         figure: (partial(drawing, record), partial(finding, record))
         for figure, (drawing, finding) in figures.items()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autowarmup import showing
+from autowarmup import picture
 from autowarmup.lab.report import palette
 from autowarmup.lab.report.palette import NAMES, PAIRS
 
@@ -134,8 +134,9 @@ def test_no_colour_is_named_outside_the_palette():
             )
             if found := set(re.findall(r"#[0-9a-fA-F]{6}\b", text)):
                 named[path.relative_to(ROOT).as_posix()] = found
-    assert named == {"src/autowarmup/showing.py": {palette.DEFAULT, palette.MUTED, palette.WORSE}}
-    assert (showing.RATE, showing.LOSS) == (palette.DEFAULT, palette.MUTED)
+    meant = (palette.DEFAULT, palette.MUTED, palette.WORSE, palette.THEORY)
+    assert named == {"src/autowarmup/picture.py": set(meant)}
+    assert meant == (picture.RATE, picture.LOSS, picture.LOWERED, picture.LAW)
 
 
 def test_documentation_and_tutorial_use_the_same_colours():

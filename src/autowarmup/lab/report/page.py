@@ -28,7 +28,7 @@ def pictures(
         drawn = {}
         for size, ending in (("wide", ""), ("narrow", NARROW)):
             if (path := folder / f"{name}{ending}.svg").exists():
-                text = path.read_text()
+                text = path.read_text(encoding="utf-8")
                 svg = Markup(inline_svg(text, f"{name}{ending}"))
                 drawn[size] = {"svg": svg, "pixels": width_of(text)}
         about = {
@@ -43,7 +43,9 @@ def pictures(
 
 def finding_of(folder: Path, name: str) -> str:
     """Return what FOLDER/NAME.svg shows, in one sentence: its title."""
-    found = re.search(r"<title>(.*?)</title>", (folder / f"{name}.svg").read_text(), re.DOTALL)
+    found = re.search(
+        r"<title>(.*?)</title>", (folder / f"{name}.svg").read_text(encoding="utf-8"), re.DOTALL
+    )
     return unescape(found[1]) if found else ""
 
 
