@@ -1,4 +1,5 @@
-"""Write the tables of README.md and docs/ from the committed JSON in results/, between markers.
+"""Write the tables of README.md and docs/ from the committed JSON in results/, between markers,
+and what stands in the place of each figure of results/.
 
     python tools/readme_results.py           # rewrite the pages
     python tools/readme_results.py --check   # exit 1 where a page is out of date
@@ -22,12 +23,15 @@ import life_results
 import theory_results
 
 from autowarmup.lab.curvature import read_record
+from autowarmup.lab.report import page as page_of_lab
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
 CURVATURE = ROOT / "results" / "curvature" / "summary.json"
 BENCHMARKS = ROOT / "results" / "benchmarks"
 MAIN = "adaptive flat, measured start"
+FIGURE = re.compile(r"!\[[^\]]*\]\(((?:\.\./)+results/[\w/-]+\.svg)\)")
+"""A figure of results/ in a page; what stands in its place is what the figure itself says."""
 
 
 def percent(share: float | None) -> str:
@@ -343,13 +347,25 @@ def rewritten(page: Path, blocks: dict[str, list[str]]) -> str:
             raise ValueError(f"{page}: expected the markers {start} and {end}, got neither")
         block = "\n".join([start, *lines, end])
         text = pattern.sub(lambda _, block=block: block, text)
-    return text
+    return FIGURE.sub(lambda found: f"![{finding_of(page, found[1])}]({found[1]})", text)
+
+
+def finding_of(page: Path, link: str) -> str:
+    """Return what a figure that a page shows says: the title of its file."""
+    path = page.parent / link
+    return page_of_lab.finding_of(path.parent, path.stem)
 
 
 def main() -> int:
     """Rewrite or check the pages."""
     checking, stale = "--check" in sys.argv[1:], 0
-    for page, blocks in pages().items():
+    made = pages()
+    shown = [
+        path
+        for path in (ROOT / "docs").rglob("*.md")
+        if FIGURE.search(path.read_text(encoding="utf-8"))
+    ]
+    for page, blocks in {**{page: {} for page in shown}, **made}.items():
         after = rewritten(page, blocks)
         if not checking:
             page.write_text(after, encoding="utf-8")

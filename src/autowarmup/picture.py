@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-RATE, LOSS = "#c2410c", "#64748b"
+RATE, LOSS, LOWERED = "#c04f0e", "#5b6672", "#700408"
+"""What the rate, the loss and a lowered rate mean on the pages of the lab too."""
 Curve = Sequence[tuple[int, float]]
 
 
@@ -89,7 +90,7 @@ def draw_run(points: Sequence[Any], coming: Curve, title: str, axes: Axes | None
         label = "to come, if no loss lowers it"
         axes.plot(*zip(*coming, strict=True), color=RATE, linewidth=2, linestyle=":", label=label)
     if low:
-        axes.plot(*zip(*low, strict=True), "v", color=LOSS, label="lowered because of the loss")
+        axes.plot(*zip(*low, strict=True), "v", color=LOWERED, label="lowered because of the loss")
     axes.set_xlabel("update")
     axes.set_ylabel("learning rate", color=RATE)
     axes.set_ylim(bottom=0.0)

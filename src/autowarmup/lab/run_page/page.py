@@ -40,7 +40,8 @@ def write_page(
             )
         lines = "".join(point.to_json() + "\n" for point in trace)
         write_aside(out / TRACE, lines.encode())
-        style.save_all({"run": lambda: _figure(draw)}, out / "figures", "run")
+        drawing = {"run": (lambda: _figure(draw), lambda: sentences)}
+        style.save_all(drawing, out / "figures", "run")
         first, *rest = re.split(r"(?<=\.) (?=[A-Z])", sentences)
         page = render(
             "page.html",
