@@ -27,9 +27,6 @@ PROSE = "/usr/share/doc/git/RelNotes"
 HAND_TUNED_NAMES = tuple(rule.name for rule in HAND_TUNED)
 JUDGED = (*HAND_TUNED_NAMES, BEFORE, DEFAULT_RULE)
 """What runs everywhere: the hand-tuned lengths and the two defaults."""
-FEWER = ("none", "linear 5%", "linear 20%", "linear 40%", DEFAULT_RULE)
-LONG = ("none", "linear 1%", "linear 5%", DEFAULT_RULE)
-"""What runs where a run is long."""
 CORE_RULES = (*HAND_TUNED_NAMES, *OTHERS, "flat", BEFORE, DEFAULT_RULE)
 PACES: tuple[dict[str, Any], ...] = (
     {"tokens_per_update": None},
@@ -142,18 +139,18 @@ def logs() -> list[RunPlan]:
 def extended() -> list[RunPlan]:
     """Return what widens the core set, all of it looked at once.
 
-    Two networks on pictures of characters and an LSTM; one seed of the large batch at twice and,
-    with fewer rules, half its best rate and of 40,000 updates of two optimizers; a third seed of
-    2,500 updates at the best rate.
+    Two networks on pictures of characters and an LSTM; one seed of the large batch at half and
+    twice its best rate and of 40,000 updates of two optimizers; a third seed of 2,500 updates at
+    the best rate.
     """
     plans: list[RunPlan] = []
     for model, batch in (("glyph-resnet", 32), ("glyph-vit", 32), ("lstm", 8)):
         plans += planned(at(1.0, model=model, batch=batch, steps=600), JUDGED, (0, 1))
-    plans += planned(at(2.0, batch=LARGE_BATCH, steps=600), JUDGED, (0,))
-    plans += planned(at(0.5, batch=LARGE_BATCH, steps=600), FEWER, (0,))
+    for multiple in (2.0, 0.5):
+        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0,))
     plans += planned(at(1.0, steps=2500), CORE_RULES, (2,))
     longest = [s for s in at(1.0, steps=HORIZONS[-1]) if s.optimizer in ("muon", "adamw")]
-    return plans + planned(longest, LONG, (0,))
+    return plans + planned(longest, JUDGED, (0,))
 
 
 def robustness() -> list[RunPlan]:
