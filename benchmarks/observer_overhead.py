@@ -1,12 +1,16 @@
 """What a probe of `CurvatureObserver` costs, in units of one forward and backward pass.
 
-python benchmarks/observer_overhead.py           # ten minutes; results/benchmarks/observer.json
+python benchmarks/observer_overhead.py           # 15 minutes; results/benchmarks/observer.json
 python benchmarks/observer_overhead.py llama     # only the settings whose name begins so
 
 One update, one update with a probe, and one pass are timed in turn, round by round, so that a busy
 moment of the machine hits all three; the medians over the rounds give
 
     cost = (update with probe - update) / (forward and backward).
+
+On the CPU it is processor time of one thread, which does not count what other programs take. The
+norms of a probe cost the same for every batch, so that for Muon the cost in passes falls with the
+tokens of a batch: the settings say both.
 """
 
 from __future__ import annotations
@@ -32,12 +36,17 @@ DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, result
 RESULTS = Path(DRY or Path(__file__).resolve().parent.parent / "results" / "benchmarks")
 
 WIDE = replace(RECIPES["llama-124m"], layers=2)
+MIDDLE = replace(
+    RECIPES["small-cpu"], width=384, layers=6, heads=6, hidden=1024, sequence_length=512
+)
 SIGNS = ("muon", "lion", "normsgd")
 
 # name -> (recipe, vocabulary, batch, rounds, optimizers)
 SETTINGS = {
     "tiny-cpu, 16 x 64 tokens": (RECIPES["tiny-cpu"], 256, 16, 40, SIGNS),
-    "small-cpu, 16 x 128 tokens": (RECIPES["small-cpu"], 256, 16, 12, SIGNS),
+    "small-cpu, 16 x 128 tokens": (RECIPES["small-cpu"], 256, 16, 15, SIGNS),
+    "small-cpu, 64 x 128 tokens": (RECIPES["small-cpu"], 256, 64, 7, ("muon", "lion")),
+    "llama of 14M, 16 x 512 tokens": (MIDDLE, 8192, 16, 3, ("muon", "lion")),
     "llama-124m with 2 of 12 layers, 4 x 512 tokens": (WIDE, 50257, 4, 3, ("muon", "lion")),
 }
 
@@ -83,9 +92,9 @@ class Setting:
 
 
 def seconds(function: Callable[[], None]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     function()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def measure(setting: Setting, rounds: int) -> dict[str, float | int]:
