@@ -22,9 +22,7 @@ def network() -> nn.Module:
     )
 
 
-def walk(
-    kind: Any, net: nn.Module, compiled: bool, rate: Any = 5e-3
-) -> tuple[list[float], int]:
+def walk(kind: Any, net: nn.Module, compiled: bool, rate: Any = 5e-3) -> tuple[list[float], int]:
     """Warm up for 30 steps; return the rates and the number of compilations."""
     optimizer = kind(net if kind is Muon else net.parameters(), lr=rate)
     scheduler = AdaptiveWarmup(optimizer, 60, rule="linear 20%")

@@ -101,7 +101,7 @@ def _moved(values: Tensor) -> Tensor:
 
 
 def _nuclear_long(x: Tensor) -> Tensor:
-    """Return the nuclear norm of one long float32 matrix (m, n): see the end of the module's text."""
+    """Return the nuclear norm of one long float32 matrix (m, n): the end of the module's text."""
     gram = gram_matrix(x)
     values = torch.linalg.eigvalsh(gram)
     total = values.clamp(min=0).sqrt().sum()
