@@ -37,7 +37,7 @@ def bench(
         set: demo (two minutes on 2 cores), core (three hours), extended, robustness, or smoke
             (seconds).
         draw: only draw again what OUT holds.
-        workers: processes that train side by side; by default one per core, or one for a GPU, or what
+        workers: processes that train side by side; by default one per core, one for a GPU, or what
             the Ray cluster has room for.
         device: cpu, or cuda (cuda:1, ...) to train all runs of an optimizer side by side on a GPU.
         engine: local, or ray for a Ray cluster (the options below are for ray alone).
