@@ -83,7 +83,7 @@ def test_what_cannot_be_the_largest_is_not_measured(monkeypatch: pytest.MonkeyPa
     sign = gaussian(96, 256).sign().float()  # as an AdamW step beside Muon's
     steps = [torch.linalg.qr(gaussian(96, 96, seed=k))[0].float() for k in range(9)]
     assert largest_spectral_norm([*steps, sign]) == spectral_norm(sign).item()
-    assert measured == [(96, 256)]
+    assert measured == [(1, 96, 256)]
     measured.clear()
     assert largest_spectral_norm(steps, known=30.0) == 30.0
     assert not measured

@@ -3,10 +3,10 @@
 The norm of a whole model is the maximum over its blocks, and bounds say of most blocks that they
 are not the largest. For the largest singular value s of X, with A = X X^T and p = 1, 2, 4, ...
 
-    |A^p|_F^2 / tr(A^p) <= s^(2p) <= |A^p|_F.
+    s^(2p) <= |A^p|_F <= m^(1/2) s^(2p),
 
-The upper bound is at most m^(1/4p) times too large, and every squaring of A (m, m) costs one
-product, which is a small part of what all eigenvalues cost.
+and every squaring of A (m, m) costs one product, a small part of what all eigenvalues cost. It is
+done where it can rule something out.
 """
 
 from __future__ import annotations
@@ -47,50 +47,44 @@ def largest_spectral_norm(matrices: Sequence[Tensor], known: float = 0.0) -> flo
         return _highest(known, [spectral_norm(x) for x in matrices])
     stacks: defaultdict[object, list[int]] = defaultdict(list)
     for index, x in enumerate(matrices):
-        if x.shape[0] < FLOAT32_FROM:  # of others Lanczos costs less than a Gram matrix
-            stacks[x.shape, x.dtype, x.device].append(index)
+        # Of larger ones Lanczos costs less than a Gram matrix: one by one.
+        alone = x.shape[0] >= FLOAT32_FROM
+        stacks[index if alone else (x.shape, x.dtype, x.device)].append(index)
     for stack in sorted(stacks.values(), key=lambda stack: -max(upper[index] for index in stack)):
-        known = _tighten(matrices, stack, upper, known)
-    left = sorted(range(len(matrices)), key=lambda index: -upper[index])
-    while left := [index for index in left if upper[index] > known]:
-        first = matrices[left[0]]
-        known = _highest(known, [spectral_norm(first)])
-        # What it does not rule out has about the same norm: those of its shape in one call.
-        alike = stacks.get((first.shape, first.dtype, first.device), [])
-        rest = [index for index in alike if index != left[0] and upper[index] > known]
-        if rest:
-            known = _highest(known, [spectral_norm(torch.stack([matrices[i] for i in rest]))])
-        left = [index for index in left[1:] if index not in alike]
+        left = [index for index in stack if upper[index] > known]
+        if not left:
+            continue
+        x = torch.stack([matrices[index] for index in left])
+        if known > 0 and x.shape[1] < FLOAT32_FROM:
+            x = x[_may_exceed(x, known)]
+        if len(x):
+            known = _highest(known, [spectral_norm(x)])
     return known
 
 
-def _tighten(
-    matrices: Sequence[Tensor], stack: list[int], upper: list[float], known: float
-) -> float:
-    """Lower the upper bounds of matrices of one shape; return the largest lower bound so far."""
-    stack = [index for index in stack if upper[index] > known]
-    if not stack:
-        return known
-    size = vector_norms([matrices[index] for index in stack]).double().cpu()
-    x = torch.stack([matrices[index] for index in stack])
-    x = x.to(torch.promote_types(x.dtype, torch.float32)) / size.to(x)[:, None, None]
-    power, log, p = x @ x.mT, size.log().mul(2), 1  # A^p = power * exp(p log)
+def _may_exceed(x: Tensor, known: float) -> list[int]:
+    """Return the places in a stack (count, m, n) of what bounds do not rule out."""
+    size = torch.linalg.vector_norm(
+        x, dim=(1, 2), dtype=torch.promote_types(x.dtype, torch.float32)
+    )
+    x = x.to(size.dtype) / size[:, None, None]
+    size = size.double().cpu()
+    power, log = x @ x.mT, 2 * size.log()  # A^p = power * exp(p log)
+    kept = list(range(len(x)))
     for k in range(_SQUARINGS + 1):
+        p = 2**k
         frobenius = torch.linalg.vector_norm(power, dim=(1, 2))
-        trace = power.diagonal(dim1=1, dim2=2).sum(-1)
-        f, t = torch.stack([frobenius, trace]).double().cpu().log()
-        for index, bound in zip(stack, ((log + f / p) / 2).exp().tolist(), strict=True):
-            upper[index] = min(upper[index], bound * (1 + _SLACK))
-        lower = ((log + (2 * f - t) / p) / 2).exp().max().item()
-        known = max(known, lower * (1 - _SLACK))
-        kept = [place for place, index in enumerate(stack) if upper[index] > known]
-        if k == _SQUARINGS or not kept:
-            return known
-        stack = [stack[place] for place in kept]
-        power = (power / frobenius[:, None, None])[kept]
-        log, p = (log + f / p)[kept], 2 * p
-        power = power @ power
-    return known
+        log = log + frobenius.double().cpu().log() / p
+        upper = (log / 2).exp() * (1 + _SLACK)
+        # The bound after a squaring is at best m^(1/8p) times lower: is that low enough?
+        best = upper / x.shape[1] ** (1 / (8 * p))
+        left = (upper > known).nonzero().flatten().tolist()
+        kept = [kept[place] for place in left]
+        if k == _SQUARINGS or not (best[left] <= known).any():
+            break
+        power = (power / frobenius[:, None, None])[left]
+        power, log = power @ power, log[left]
+    return kept
 
 
 def _highest(known: float, values: Sequence[Tensor]) -> float:
