@@ -188,6 +188,27 @@ def against_table(bench: dict) -> list[str]:
     return lines
 
 
+def tuned_table(bench: dict) -> list[str]:
+    """How far one rule for all ends above the length that was chosen on the other seeds."""
+    rates = bench["by_rate"]
+    parts = {"all": bench, **{name: rates[name] for name in rates}}
+    lines = [
+        "| rule | " + " | ".join(parts) + " | worst of all | beyond twice its standard error |",
+        "|---" * (len(parts) + 3) + "|",
+    ]
+    for rule in (bench["default_rule"], BEFORE, *LENGTHS, *bench["in_updates"]):
+        cells = []
+        for part in parts.values():
+            row = part["rules"].get(rule) or part["in_updates"][rule]
+            known = row["above_tuned"] is not None
+            error = 100 * (row["above_tuned_error"] or 0.0)
+            cells.append(f"{_percent(row['above_tuned'], 2)} ± {error:.2f}" if known else "-")
+        row = bench["rules"].get(rule) or bench["in_updates"][rule]
+        worst = f"{_percent(row['worst_above_tuned'])} | {_percent(row['worst_beyond_noise'])}"
+        lines.append(f"| {_name(rule, bench)} | {' | '.join(cells)} | {worst} |")
+    return lines
+
+
 def lengths_table(bench: dict) -> list[str]:
     """The best length in updates at every horizon."""
     horizons = list(bench["by_horizon"])
@@ -201,14 +222,16 @@ def lengths_table(bench: dict) -> list[str]:
 def alarms_table(bench: dict) -> list[str]:
     """What rules do with recorded losses: false alarms, what they catch, how late."""
     lines = [
-        "| rule | healthy logs | false alarms | logs of a harmful rate | caught | when (median) |",
-        "|---|---|---|---|---|---|",
+        "| rule | healthy logs | false alarms | noise alone | logs of a harmful rate | caught "
+        "| before a third of the harm | when (median) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for rule, found in bench["alarms"].items():
         when = found["median_share_of_the_run_when_caught"]
         lines.append(
             f"| {_name(rule, bench)} | {found['healthy']} | {found['false_alarms']} "
-            f"| {found['harmful']} | {found['caught']} "
+            f"| {found['noise_lowered']} of {found['noise']} "
+            f"| {found['harmful']} | {found['caught']} | {found['caught_early']} "
             f"| {'-' if when is None else f'{100 * when:.0f} % of the run'} |"
         )
     return lines
@@ -258,6 +281,28 @@ def logs_table() -> list[str]:
         lines.append(
             f"| {run['name']} | {run['updates']:,} | {run['share_of_the_peak_rate']:.2f} "
             f"| {run['lowered']} times | {run['warmup_end_step']:,} | {told['warmup_end_step']:,} |"
+        )
+    return lines
+
+
+def clocks_table() -> list[str]:
+    """Where clocks that read the loss would end, and what they take for its floor."""
+    found = json.loads((BENCH.parent / "loss_clocks.json").read_text())["logs"]
+    thresholds, looks = list(found[0]["knees"]), ("256", "512", "1024", "2048")
+    lines = [
+        "| losses | updates | "
+        + " | ".join(f"knee at {100 * float(x):g} %" for x in thresholds)
+        + " | final loss | "
+        + " | ".join(f"floor at {int(at):,}" for at in looks)
+        + " |",
+        "|---" * (len(thresholds) + len(looks) + 3) + "|",
+    ]
+    for row in found:
+        knees = (f"{at:,}" if (at := row["knees"][x]) else "none" for x in thresholds)
+        floors = (f"{row['floors'][at]:.2f}" if at in row["floors"] else "-" for at in looks)
+        lines.append(
+            f"| {row['log']} | {row['updates']:,} | {' | '.join(knees)} "
+            f"| {row['final_loss']:.2f} | {' | '.join(floors)} |"
         )
     return lines
 

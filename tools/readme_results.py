@@ -310,11 +310,13 @@ def pages() -> dict[Path, dict[str, list[str]]]:
             "sweeps": bench_results.sweeps_table(),
             "logs": bench_results.logs_table(),
             "laws": bench_results.laws_table(),
+            "clocks": bench_results.clocks_table(),
         },
         ROOT / "docs" / "bench.md": {
             "rules": bench_results.rules_table(bench),
             "findings": bench_results.findings(bench),
             "against": bench_results.against_table(bench),
+            "tuned": bench_results.tuned_table(bench),
             "choice": bench_results.parts_table(bench, "by_choice"),
             "horizon": bench_results.parts_table(bench, "by_horizon"),
             "lengths": bench_results.lengths_table(bench),

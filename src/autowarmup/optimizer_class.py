@@ -8,6 +8,7 @@ Rules with `needs_kappa` weigh by kappa, the sum over 2-D parameters of sup dual
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,11 +97,13 @@ def parameters_of(optimizers: Sequence[Optimizer]) -> int | None:
 
 
 def looks_trained(optimizers: Sequence[Optimizer]) -> bool:
-    """Return whether the weights are those of a model that is trained already.
+    """Return whether the weights are those of a model that is trained already, or adapters of one.
 
     The scales of normalisation layers begin at 1 (or all at one value near it) and move apart in
     training. So a model is taken for trained if it has vectors whose values lie around 1, and most
-    of these are not constant. Where there are none nothing can be said, and the answer is no.
+    of these are not constant. Low-rank adapters (LoRA, arXiv 2106.09685, section 4.1) begin as
+    pairs of matrices, r by n and m by r, of which the second is zero. Where there are neither
+    nothing can be said, and the answer is no.
 
     Example:
         >>> norm = torch.nn.LayerNorm(8)
@@ -109,19 +112,38 @@ def looks_trained(optimizers: Sequence[Optimizer]) -> bool:
         >>> _ = torch.nn.init.normal_(norm.weight, 1.0, 0.05)
         >>> looks_trained([torch.optim.SGD(norm.parameters())])
         True
+        >>> down, up = torch.nn.Linear(8, 2, bias=False), torch.nn.Linear(2, 6, bias=False)
+        >>> _ = torch.nn.init.zeros_(up.weight)
+        >>> looks_trained([torch.optim.SGD([down.weight, up.weight])])
+        True
     """
+    held = [
+        p.detach()
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for p in group["params"]
+        if p.is_floating_point() and not p.is_meta and not hasattr(p, "to_local")
+    ]
+    return _scales_moved(held) or _mostly_adapters([p for p in held if p.ndim == 2])
+
+
+def _scales_moved(parameters: Sequence[torch.Tensor]) -> bool:
     scales = moved = 0
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            for p in group["params"]:
-                if p.ndim != 1 or p.numel() < 2 or not p.is_floating_point():
-                    continue
-                if p.is_meta or hasattr(p, "to_local"):
-                    continue
-                low, high = (float(x) for x in torch.aminmax(p.detach()))
-                if high > 0.25 and low < 4.0 and 0.25 < float(p.detach().float().mean()) < 4.0:
-                    scales, moved = scales + 1, moved + (high > low)
+    for p in parameters:
+        if p.ndim == 1 and p.numel() > 1:
+            low, high = (float(x) for x in torch.aminmax(p))
+            if high > 0.25 and low < 4.0 and 0.25 < float(p.float().mean()) < 4.0:
+                scales, moved = scales + 1, moved + (high > low)
     return 2 * moved > scales
+
+
+def _mostly_adapters(matrices: Sequence[torch.Tensor]) -> bool:
+    """Return whether most of the matrices are pairs of low rank whose product is zero."""
+    downs = Counter(m for m, n in (p.shape for p in matrices) if m < n)
+    ups = [p for p in matrices if p.shape[1] < p.shape[0] and p.shape[1] in downs]
+    # A row first: of a fresh model no more than that is read.
+    zero = Counter(p.shape[1] for p in ups if not p[0].any() and not p.any())
+    return 4 * sum((zero & downs).values()) > len(matrices)
 
 
 def kappa_of(optimizers: Sequence[Optimizer]) -> float:

@@ -44,7 +44,7 @@ def test_the_default_lowers_a_rate_that_is_too_high():
     run, trace = recorded("paced")
     assert run["rule"] == DEFAULT_RULE
     statuses = trace.column("status")
-    assert statuses.count("LOWERED") == 2
+    assert statuses.count("LOWERED") == 1
     assert {"WARMING", "ENDED", "DECAYING", "DONE"} <= set(statuses)
 
 

@@ -110,6 +110,31 @@ def test_a_spike_is_left_alone():
     assert not lowered(walked(losses, Run(3000)))
 
 
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("noise", ["normal", "skewed"])
+def test_noise_alone_hardly_ever_lowers_the_rate(noise, trained):
+    """A loss that does not change at all, as in fine-tuning: at most one run in 25."""
+    hits = 0
+    for seed in range(200):
+        draw = random.Random(seed)
+        state = begin(Paced(), Run(1000, trained=trained))
+        for _ in range(450):
+            jump = draw.gauss(0.0, 1.0) if noise == "normal" else draw.expovariate(1.0) - 1.0
+            state = step(state, 1.5 + 0.2 * jump)
+        hits += state.lowered > 0
+    assert hits <= 8
+
+
+def test_a_trained_model_must_not_end_above_where_it_began():
+    draw = random.Random(0)
+    losses = [(2.5 if k < 8 else 3.1) + draw.gauss(0.0, 0.1) for k in range(300)]
+    cuts = lowered(walked(losses, Run(600, trained=True)))
+    assert 40 < cuts[0] < 70
+    assert not lowered(walked(losses, Run(600)))  # a plateau, if nothing is known
+    better = [(2.5 if k < 8 else 2.2) + draw.gauss(0.0, 0.1) for k in range(300)]
+    assert not lowered(walked(better, Run(600, trained=True)))
+
+
 @pytest.mark.parametrize("offset", [0.0, -50.0])
 def test_a_loss_that_rises_lowers_the_rate(offset):
     """Losses may lie anywhere: no lower bound has to be known."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from autowarmup import AdaptiveWarmup, Lion, Muon, NormalizedSGD
-from autowarmup.optimizer_class import family_of
+from autowarmup.optimizer_class import family_of, looks_trained
 
 
 def network() -> nn.Sequential:
@@ -49,3 +49,35 @@ def test_nobody_looks_at_the_parameters_for_a_rule_that_does_not_ask():
         assert AdaptiveWarmup(optimizer, 100, rule="linear 5%").state.run.parameters is None
         with pytest.raises(AssertionError):
             AdaptiveWarmup(optimizer, 100)
+
+
+def lora(rows: int, rank: int, columns: int) -> list[torch.nn.Parameter]:
+    """The two matrices of an adapter, as they begin."""
+    return [
+        torch.nn.Parameter(torch.randn(rank, columns)),
+        torch.nn.Parameter(torch.zeros(rows, rank)),
+    ]
+
+
+def test_low_rank_adapters_are_those_of_a_trained_model():
+    pairs = [lora(12, 2, 8), lora(8, 2, 8), lora(8, 4, 16)]
+    adapters = [p for pair in pairs for p in pair]
+    head = torch.nn.Linear(8, 5)
+    downs, ups = zip(*pairs, strict=True)
+    groups = [{"params": list(downs)}, {"params": list(ups), "lr": 0.1}]  # LoRA+
+    for parameters in (adapters, [*adapters, *head.parameters()], groups):
+        assert looks_trained([torch.optim.AdamW(parameters, lr=1e-3)])
+
+
+def test_layers_that_begin_at_zero_are_no_adapters():
+    def zero(rows: int, columns: int) -> torch.nn.Parameter:
+        return torch.nn.Parameter(torch.zeros(rows, columns))
+
+    def normal(rows: int, columns: int) -> torch.nn.Parameter:
+        return torch.nn.Parameter(torch.randn(rows, columns))
+
+    residual = [normal(8, 8), normal(8, 8), normal(8, 8), zero(8, 8), normal(32, 8), zero(8, 32)]
+    bottleneck = [normal(2, 8), normal(8, 2), normal(2, 8), normal(8, 2)]
+    dense = [*lora(8, 2, 8), *(normal(8, 8) for _ in range(3))]
+    for parameters in (residual, bottleneck, dense):
+        assert not looks_trained([torch.optim.SGD(parameters, lr=1e-3)])

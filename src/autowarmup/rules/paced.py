@@ -12,7 +12,8 @@ A rate that is too high shows in a loss that rises, and nothing else shows it sa
 does not: real losses fall by 3 to 6 % while the time doubles, fine-tuning by less, and a model on a
 plateau needs a higher rate, not a lower one. So the loss is looked at eight times while the time
 doubles; where the level of the last half octave lies above the lowest before it by more than noise
-explains, and is not falling again, the rate is halved, and climbs back in two octaves of time.
+explains, and is not falling again, the rate is halved, and climbs back in two octaves of time. The
+loss of a trained model begins where it should: a level above its first losses counts as a rise.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ STEEPEST = 0.6
 
 FIRST, PER_OCTAVE, HALF = 32, 8, 4
 """The first look, looks while the time doubles, and those in half of that."""
+LOWER, SCATTER = 0.297, 1.44
+"""Of the second lowest of four standard normal numbers: minus the mean, 4 times the variance."""
+FEW = 40.0
+"""The variance of n losses may be 1 + 40 / n times what they show: so 4 standard errors are about
+as rare with 10 to 100 of them as with many (Student's t)."""
+BEGIN = 8
+"""Losses of a trained model that say where it began."""
 SLOW = 3
 """A rate that was lowered doubles while the time that has passed becomes 1 + 3 times as long."""
 LARGEST = 1e150
@@ -59,10 +67,11 @@ LARGEST = 1e150
 
 
 class Level(NamedTuple):
-    """Loss over half an octave: the second lowest of four means between looks, and its variance."""
+    """Loss over half an octave: its level, the variance of one loss, and as how many it counts."""
 
     mean: float
     variance: float
+    seen: float = 1.0
 
 
 class Block(NamedTuple):
@@ -77,7 +86,7 @@ class Looks(NamedTuple):
     """What looking at the loss has found; changes at looks only.
 
     Attributes:
-        number: of the next look.
+        number: of the next look; -1: where a trained model begins.
         due: its update.
         slope: rise of the share per update.
         blocks: the last blocks, at most half an octave of them.
@@ -169,7 +178,7 @@ class Paced(Rule[Pace]):
     tokens_per_update: float | None = None
     length: int | None = None
     cap: float = 0.45
-    sure: float = 2.5
+    sure: float = 4.0
     least: float = 0.01
     keep: float = 0.5
     floor: float = 0.02
@@ -234,7 +243,8 @@ class Paced(Rule[Pace]):
         """Return the share of the first update."""
         length = self.length_in(run)
         slope, power = 1.0 / length, self.power_in(run)
-        memory = Pace(length, self.until(run), Looks(slope), power=power)
+        looks = Looks(slope, number=-1, due=BEGIN) if run.trained else Looks(slope)
+        memory = Pace(length, self.until(run), looks, power=power)
         return Move(memory, slope**power, "" if length > 1 else "not needed")
 
     def advance(self, memory: Pace, update: Update) -> Move[Pace]:
@@ -279,6 +289,8 @@ class Paced(Rule[Pace]):
 
     def _look(self, looks: Looks, block: Block) -> Looks:
         """Take in a block, and count it as lowered where the loss has risen."""
+        if looks.number < 0:
+            return looks._replace(best=Level(block.mean, block.variance, block.seen))
         blocks = (*looks.blocks, block)[-HALF:]
         if len(blocks) < HALF:
             return looks._replace(blocks=blocks)
@@ -292,7 +304,11 @@ class Paced(Rule[Pace]):
             return looks._replace(pause=looks.pause - 1)
         if best is None or before is None:
             return looks
-        error = math.sqrt(best.variance + now.variance)
+        # A few losses often look calmer than they are, but no calmer than the louder of the two.
+        loud = max(best.variance, now.variance)
+        error = math.sqrt(
+            sum(min(loud, x.variance * (1 + FEW / x.seen)) / x.seen for x in (best, now))
+        )
         risen = now.mean - best.mean > max(self.sure * error, self.least * abs(best.mean))
         if not risen or before.mean - now.mean > self.least * abs(before.mean):
             return looks
@@ -324,8 +340,10 @@ def look_at(index: int) -> int:
 def _level(blocks: tuple[Block, ...]) -> Level:
     """Return the loss over four blocks; a spike that lies in up to two of them does not move it.
 
-    The variance is that of a mean of as many independent losses, times 1.5 for the median.
+    It is the second lowest of their means, which lies below the mean of four normal numbers by
+    0.297 of their standard deviation and scatters as the mean of 1 / 1.44 as many losses.
     """
     seen = sum(block.seen for block in blocks)
     noise = sum(block.seen * block.variance for block in blocks) / seen
-    return Level(statistics.median_low(block.mean for block in blocks), 1.5 * noise / seen)
+    middle = statistics.median_low(block.mean for block in blocks)
+    return Level(middle + LOWER * math.sqrt(noise * HALF / seen), noise, seen / SCATTER)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autowarmup.lab.bench.alarms import CURVES, HARMFUL, alarms, walked
+from autowarmup.lab.bench.alarms import CURVES, HARMFUL, alarms, done, walked
 from autowarmup.lab.bench.fleet_runs import train_fleet
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.setups import Setup
@@ -37,8 +37,28 @@ def test_healthy_harmful_and_harmless_logs_are_told_apart():
     found = alarms(DEFAULT_RULE, records)
     assert (found["healthy"], found["false_alarms"]) == (1 + len(CURVES), 0)
     assert (found["harmful"], found["caught"]) == (2, 1)
+    assert found["noise"] == 400
+    assert found["noise_lowered"] <= 400 / 25
     assert 0.25 < found["median_share_of_the_run_when_caught"] < 0.45
     assert [row["harm"] for row in found["rows"][:3]] == pytest.approx([0.0, HARMFUL, 0.5])
+
+
+def test_how_much_of_the_harm_is_done_when_it_is_noticed():
+    best = [2.0] * 400
+    late = [2.0] * 200 + [3.0] * 200
+    assert [done(late, best, at) for at in (100, 200, 283, 400)] == pytest.approx(
+        [0.0, 0.0, 1.0, 1.0]
+    )
+    assert done(late, best, 250) == pytest.approx(50 / (250 - 177))
+    assert done([1.5] * 300 + [3.0] * 100, best, 200) == 0.0  # it did better so far
+    assert done([2.5] * 200 + [None] * 200, best, 150) == 0.0  # and diverges later
+    assert done([2.5] * 400, [3.0] * 400, 150) == 0.0  # it did no harm at all
+    records = [log(0.008, 2.0, FALLING), log(0.032, 3.0, RISING)]
+    found = alarms(DEFAULT_RULE, records)
+    (row,) = (row for row in found["rows"] if not row["healthy"])
+    assert row["done_when_caught"] == done(RISING, FALLING, row["lowered_at"][0])
+    assert 0 < row["done_when_caught"] < 1 / 3
+    assert (found["caught"], found["caught_early"]) == (1, 1)
 
 
 @pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)

@@ -178,6 +178,17 @@ def test_the_verdict_in_words(make_record: Make) -> None:
     assert "1 of 5 runs diverged" in told
     assert "not run in every set-up: no warm-up; hand-tuned lengths are missing in 1 of 2" in told
     assert "No set-up has two seeds" in told
+    more = [
+        make_record(rule, loss + seed / 10, seed, setup=Setup("muon", lr))
+        for lr in (1.2e-2, 2.4e-2)
+        for rule, loss in (("none", 2.0), ("linear 5%", 1.0), ("flat", 0.98))
+        for seed in (0, 1)
+    ]
+    told = " ".join(sentences(summarise(more, default_rule="flat")))
+    assert (
+        "judging it on the others, has mean regret 0.00 %, worst 0.0 %. The default lies 1.90 % "
+        in told
+    )
     absent = summarise(records, default_rule="autowu")
     assert "has no run here yet" in headline(absent)
 

@@ -250,8 +250,7 @@ def test_robustness_varies_what_is_trained_for_all_and_what_is_told_for_the_defa
 
 
 def test_what_runs_after_the_core_is_new_and_what_shows_that_it_works_is_small():
-    plain = [plan for plan in extended() if plan.setup.batch == 8 and plan.setup.model == "micro"]
-    assert {plan.seed for plan in plain} == {2}
+    assert not {plan.key for plan in extended()} & {plan.key for plan in core()}
     assert sum(plan.setup.steps for plan in smoke()) <= 500
     assert DEFAULT_RULE in {plan.rule for plan in smoke()}
     assert {plan.setup.stacked for plan in smoke()} == {True, False}

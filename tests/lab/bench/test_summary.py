@@ -84,6 +84,27 @@ def test_hand_tuning_on_one_seed_is_judged_on_the_others(make: Any, summary_of: 
     assert (line["n_setups"], line["kind"]) == (1, "fixed")
 
 
+def test_a_rule_is_set_against_that_length_too(make: Any, summary_of: Any) -> None:
+    """Chosen on one seed and judged on the other: 5 % and 5 %, 1.4; and none and none, 2.5."""
+    records = []
+    for setup, flat in ((MUON, (1.0, 1.2)), (LION, (2.2, 3.2))):
+        lengths = ((2.0, 3.0), (1.0, 1.8)) if setup == MUON else ((2.0, 3.0), (2.5, 3.4))
+        for rule, losses in zip(("none", "linear 5%", "flat"), (*lengths, flat), strict=True):
+            records += make(rule, *losses, setup=setup)
+    summary = summary_of(records)
+    noises = [setup["seed_noise"] for setup in summary["setups"]]
+    gaps = [(1.1 - 1.4) / 1.4, (2.7 - 2.5) / 2.5]
+    flat = summary["rules"]["flat"]
+    assert flat["above_tuned"] == pytest.approx(sum(gaps) / 2)
+    assert flat["above_tuned_error"] == pytest.approx(abs(gaps[0] - gaps[1]) / 2)
+    assert flat["worst_above_tuned"] == pytest.approx(gaps[1])
+    assert flat["worst_beyond_noise"] == pytest.approx(gaps[1] - 2 * noises[1])
+    assert flat["worst_beyond_noise_setup"] == summary["setups"][1]["label"]
+    assert flat["n_above_tuned"] == 2
+    one = summary_of([r for r in records if r["seed"] == 0])
+    assert one["rules"]["flat"]["above_tuned"] is None
+
+
 def test_a_length_that_was_chosen_and_then_diverges(make: Any, summary_of: Any) -> None:
     summary = summary_of([*make("none", 1.0, None), *make("linear 5%", 2.0, 2.0)])
     line = summary["hand_tuned_cross_validated"]

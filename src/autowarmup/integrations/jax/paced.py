@@ -9,7 +9,18 @@ from jax import Array
 
 from autowarmup.integrations.jax.base import TracedMove, TracedRule, TracedUpdate, choose, code
 from autowarmup.rules.base import Run
-from autowarmup.rules.paced import HALF, LARGEST, PER_OCTAVE, SLOW, Paced, look_at
+from autowarmup.rules.paced import (
+    BEGIN,
+    FEW,
+    HALF,
+    LARGEST,
+    LOWER,
+    PER_OCTAVE,
+    SCATTER,
+    SLOW,
+    Paced,
+    look_at,
+)
 from autowarmup.rules.status import Status
 
 
@@ -34,7 +45,8 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
     """Return the paced ramp."""
     length, until, power = rule.length_in(run), rule.until(run), rule.power_in(run)
     # Up to 2^30: later looks do not fit an int32.
-    table = [look_at(index) for index in range(PER_OCTAVE * 25 + 1)]
+    table = [BEGIN] if run.trained else []
+    table += [look_at(index) for index in range(PER_OCTAVE * 25 + 1)]
     due = jnp.asarray(table, jnp.int32)
     largest = min(LARGEST, float(jnp.finfo(dtype).max) ** 0.5)
 
@@ -42,8 +54,8 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
         zero, none, nan = jnp.asarray(0.0, dtype), jnp.asarray(0, jnp.int32), jnp.nan
         carry = PaceCarry(
             jnp.asarray(1.0 / length, dtype), none, none,
-            jnp.full((HALF, 3), nan, dtype), jnp.full((HALF, 2), nan, dtype),
-            jnp.full(2, nan, dtype), none, none, none, zero, zero, jnp.asarray(nan, dtype),
+            jnp.full((HALF, 3), nan, dtype), jnp.full((HALF, 3), nan, dtype),
+            jnp.full(3, nan, dtype), none, none, none, zero, zero, jnp.asarray(nan, dtype),
         )  # fmt: skip
         return carry, (1.0 / length) ** power, length <= 1
 
@@ -59,7 +71,10 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
             last=jnp.where(given, loss, carry.last).astype(dtype),
         )
         at_look = after == due[jnp.minimum(carry.number, len(table) - 1)]
-        looked = choose(carry.seen > 0, _looked(rule, carry), carry)
+        looked = _looked(rule, carry)
+        if run.trained:
+            looked = choose(carry.number == 0, _begun(carry), looked)
+        looked = choose(carry.seen > 0, looked, carry)
         zero = jnp.zeros_like(carry.total)
         looked = looked._replace(
             number=carry.number + 1, seen=jnp.zeros_like(carry.seen), total=zero, rough=zero
@@ -83,6 +98,12 @@ def paced(rule: Paced, run: Run, dtype: Any) -> TracedRule:
     return TracedRule(start, advance, needs_bound=False, until=until)
 
 
+def _begun(carry: PaceCarry) -> PaceCarry:
+    """Return what the first losses of a trained model leave behind."""
+    count = jnp.maximum(carry.seen, 1).astype(carry.total.dtype)
+    return carry._replace(best=jnp.stack([carry.total / count, carry.rough / count, count]))
+
+
 def _looked(rule: Paced, carry: PaceCarry) -> PaceCarry:
     """Return what a look leaves behind, before the sums begin anew."""
     count = jnp.maximum(carry.seen, 1).astype(carry.total.dtype)
@@ -92,7 +113,8 @@ def _looked(rule: Paced, carry: PaceCarry) -> PaceCarry:
     whole = carry.seen_blocks >= HALF
     seen = blocks[:, 0].sum()
     noise = (blocks[:, 0] * blocks[:, 2]).sum() / seen
-    now = jnp.stack([jnp.sort(blocks[:, 1])[(HALF - 1) // 2], 1.5 * noise / seen])
+    level = jnp.sort(blocks[:, 1])[(HALF - 1) // 2] + LOWER * jnp.sqrt(noise * HALF / seen)
+    now = jnp.stack([level, noise, seen / SCATTER])
     before, best = carry.levels[0], carry.best
     known = ~jnp.isnan(before[0])
     better = known & (jnp.isnan(best[0]) | (before[0] < best[0]))
@@ -100,7 +122,9 @@ def _looked(rule: Paced, carry: PaceCarry) -> PaceCarry:
     levels = jnp.concatenate([carry.levels[1:], now[None]])
     full = carry._replace(levels=levels, best=best)
     paused = carry.pause > 0
-    error = jnp.sqrt(best[1] + now[1])
+    both = jnp.stack([best, now])
+    wide = jnp.minimum(both[:, 1].max(), both[:, 1] * (1 + FEW / both[:, 2]))
+    error = jnp.sqrt((wide / both[:, 2]).sum())
     risen = now[0] - best[0] > jnp.maximum(rule.sure * error, rule.least * jnp.abs(best[0]))
     falling = before[0] - now[0] > rule.least * jnp.abs(before[0])
     cut = ~paused & known & risen & ~falling

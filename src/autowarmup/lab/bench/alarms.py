@@ -10,6 +10,7 @@ import math
 import random
 import statistics
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from autowarmup.lab.bench.plan import RunPlan
@@ -23,6 +24,12 @@ Json = dict[str, Any]
 
 HARMFUL = 0.05
 """Final loss above that of the best rate, relative, from which a rate does harm beyond noise."""
+EARLY = 1 / 3
+"""Share of the harm before which it is to be noticed."""
+NOISES, LEVEL, SPREAD = 100, 1.5, 0.2
+"""Runs of each kind whose loss is a level and noise, as in fine-tuning that gains nothing."""
+LAST = 0.05
+"""Share of a run whose mean loss is its end."""
 
 
 class Curve(NamedTuple):
@@ -98,16 +105,18 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
         rule: name of it.
         records: runs whose every loss is kept (the set "logs"), at the best rate and above.
     """
-    best: dict[tuple[str, int], float] = {}
-    for record in records:
-        if record["val_loss"] is not None and _multiple(record) == 1.0:
-            best[_pair(record)] = record["val_loss"]
+    best = {
+        _pair(record): record
+        for record in records
+        if record["val_loss"] is not None and _multiple(record) == 1.0
+    }
     rows = [_row(rule, record, best.get(_pair(record))) for record in records]
     rows += [
         {
             "log": f"{curve.name}, fitted",
             "healthy": True,
             "harm": None,
+            "done_when_caught": None,
             "steps": curve.steps,
             **walked(
                 rule_of(rule), Run(curve.steps, family=curve.family, kappa=1.0), curve.losses()
@@ -119,10 +128,12 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
     harmful = [row for row in rows if is_harmful(row)]
     caught = [row for row in harmful if row["lowered_at"]]
     return {
+        **noise_alarms(rule),
         "healthy": len(healthy),
         "false_alarms": sum(bool(row["lowered_at"]) for row in healthy),
         "harmful": len(harmful),
         "caught": len(caught),
+        "caught_early": sum(row["done_when_caught"] < EARLY for row in caught),
         "median_share_of_the_run_when_caught": (
             statistics.median(row["lowered_at"][0] / row["steps"] for row in caught)
             if caught
@@ -132,24 +143,71 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
     }
 
 
+@cache
+def noise_alarms(rule: str, total: int = 1000) -> Json:
+    """Return in how many runs of noise alone a rule lowers the rate.
+
+    Normal and skewed noise, of a fresh model and of one that is trained.
+    """
+    lowered = 0
+    for trained in (False, True):
+        run = Run(total, kappa=1.0, trained=trained)
+        for skewed in (False, True):
+            for seed in range(NOISES):
+                draw = random.Random(seed)
+                jumps = (
+                    draw.expovariate(1.0) - 1.0 if skewed else draw.gauss(0.0, 1.0)
+                    for _ in range(total // 2)
+                )
+                losses = (LEVEL + SPREAD * jump for jump in jumps)
+                states = [after for _, _, after in walk(rule_of(rule), run, losses)]
+                lowered += states[-1].lowered > 0
+    return {"noise": 4 * NOISES, "noise_lowered": lowered}
+
+
 def is_harmful(row: Json) -> bool:
     """Return whether the rate of a log did harm beyond noise."""
     return not row["healthy"] and (row["harm"] or 0.0) >= HARMFUL
 
 
-def _row(rule: str, record: Record, best: float | None) -> Json:
+def _row(rule: str, record: Record, best: Record | None) -> Json:
     setup, losses = Setup(**record["setup"]), record["every_loss"]
     run = Run(setup.steps, beta=0.9, kappa=1.0, **facts_of(setup))
     multiple, val = _multiple(record), record["val_loss"]
-    harm = math.inf if val is None else None if best is None else val / best - 1.0
+    harm = math.inf if val is None else None if best is None else val / best["val_loss"] - 1.0
     name = setup.family.id.replace("-lr0-", "-")
+    found = walked(build(RunPlan(setup, record["seed"], rule)), run, losses)
+    caught = found["lowered_at"][:1] if best is not None else []
     return {
         "log": f"{name}, {multiple:g} x best, seed {record['seed']}",
         "healthy": multiple == 1.0,
         "harm": harm if harm is None or math.isfinite(harm) else None,
+        "done_when_caught": done(losses, best["every_loss"], caught[0]) if caught else None,
         "steps": setup.steps,
-        **walked(build(RunPlan(setup, record["seed"], rule)), run, losses),
+        **found,
     }
+
+
+def done(losses: Sequence[float | None], best: Sequence[float | None], at: int) -> float:
+    """Return the share of a rate's harm that is done at an update.
+
+    Harm is the training loss above that of the best rate with the same seed and data: here over
+    the last half octave, at the end over the last 5 %. 0 where the rate did better so far, or
+    where the run diverges later.
+
+    Example:
+        >>> done([3.0] * 50 + [5.0] * 50, [3.0] * 100, 60), done([3.0] * 80, [3.0] * 100, 70)
+        (0.5294117647058824, 0.0)
+    """
+
+    def above(first: int, last: int) -> float:
+        pairs = zip(losses[first:last], best[first:last], strict=False)
+        known = [a - b for a, b in pairs if a is not None and b is not None]
+        return statistics.fmean(known) if known else math.inf
+
+    total = len(best)
+    final = above(total - max(1, round(LAST * total)), total)
+    return max(0.0, above(round(at / math.sqrt(2)), at) / final) if final > 0 else 0.0
 
 
 def _pair(record: Record) -> tuple[str, int]:

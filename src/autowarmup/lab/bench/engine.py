@@ -142,8 +142,10 @@ def _run(
                 missing -= len(outcome)
                 shutil.rmtree(job.scratch, ignore_errors=True)
                 job.log.unlink(missing_ok=True)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # it may come between storing a record and counting it
         interrupted = True
+        held = {key_of(record) for record in read_records(out)}
+        missing = sum(plan.key not in held for plan in todo)
     finally:
         pool.close()
         _remove_empty(out / "work", out / "logs")

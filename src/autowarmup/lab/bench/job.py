@@ -28,7 +28,10 @@ from autowarmup.rules.registry import DEFAULT_RULE
 
 APART = {"robustness": "robustness", "protocol": "protocol", "logs": "recorded"}
 """Sets whose records lie in a directory of their own."""
-BRAKES = (DEFAULT_RULE, BEFORE, "paced(sure=2.0)", "paced(sure=4.0)", "paced(least=0.03)")
+BRAKES = (
+    *(DEFAULT_RULE, BEFORE),
+    *(f"{DEFAULT_RULE}({other})" for other in ("sure=2.5", "sure=3.0", "sure=5.0", "least=0.03")),
+)
 """Rules that are fed with recorded losses."""
 
 
@@ -90,7 +93,7 @@ def summary_of(out: str | Path) -> tuple[dict[str, Any], list[Record]]:
         summary["alarms"] = {rule: alarms(rule, recorded) for rule in BRAKES}
         for rule, found in summary["alarms"].items():
             if rule in summary["rules"]:
-                kept = {name: found[name] for name in ("false_alarms", "caught")}
+                kept = {name: found[name] for name in ("false_alarms", "caught", "caught_early")}
                 summary["rules"][rule].update(kept)
     return summary, records
 

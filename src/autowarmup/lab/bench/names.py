@@ -16,12 +16,16 @@ COLUMNS = (
     "600 updates",
     "2,500 updates",
     "10,000 updates",
+    "40,000 updates",
     "batch of 4,096 tokens",
     "batch of 1,024 tokens",
     "larger model",
     "fine-tuning",
+    "LSTM",
+    "ResNet on pictures",
+    "vision transformer",
 )
-"""The parts of the core set that differ in more than the optimizer and its rate."""
+"""The parts of the benchmark that differ in more than the optimizer and its rate."""
 
 TUNED_ONCE = "hand-tuned on one seed"
 """Name of the length that hand tuning chooses on one seed, judged on the others."""
@@ -81,6 +85,9 @@ def columns_of(setup: Mapping[str, Any]) -> list[str]:
         "batch of 1,024 tokens": core and held.batch == LARGE_BATCH // 4,
         "larger model": core and held.model == "mini",
         "fine-tuning": bool(held.trained),
+        "LSTM": held.model == "lstm" and held.init == 1.0,
+        "ResNet on pictures": held.model == "glyph-resnet",
+        "vision transformer": held.model == "glyph-vit",
     }
     groups = [name for name in COLUMNS if belongs[name]]
     groups.append(optimizer_name(setup["optimizer"]))

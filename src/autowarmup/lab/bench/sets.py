@@ -16,8 +16,8 @@ MULTIPLES = (0.5, 1.0, 2.0, 4.0)
 """Peak rates, as multiples of the best of a sweep with 5 % warm-up."""
 FAR = 4.0
 """The multiple that is far too high: it stands beside the mean and is no part of it."""
-HORIZONS = (600, 2500, 10_000)
-"""Updates of the same set-up: 1, 4 and 16 times as many."""
+HORIZONS = (600, 2500, 10_000, 40_000)
+"""Updates of the same set-up: 1, 4, 16 and, for two optimizers, 64 times as many."""
 OTHERS = ("published", "accurate", "untuned", "h0h1", "autowu", "doubling")
 """Rules of others that need no tuning."""
 BEFORE = "watched"
@@ -27,11 +27,14 @@ PROSE = "/usr/share/doc/git/RelNotes"
 HAND_TUNED_NAMES = tuple(rule.name for rule in HAND_TUNED)
 JUDGED = (*HAND_TUNED_NAMES, BEFORE, DEFAULT_RULE)
 """What runs everywhere: the hand-tuned lengths and the two defaults."""
+FEWER = ("none", "linear 5%", "linear 20%", "linear 40%", DEFAULT_RULE)
+LONG = ("none", "linear 1%", "linear 5%", DEFAULT_RULE)
+"""What runs where a run is long."""
 CORE_RULES = (*HAND_TUNED_NAMES, *OTHERS, "flat", BEFORE, DEFAULT_RULE)
 PACES: tuple[dict[str, Any], ...] = (
     {"tokens_per_update": None},
-    {"sure": 2.0},
-    {"sure": 4.0},
+    {"sure": 3.0},
+    {"sure": 5.0},
     {"least": 0.03},
 )
 """Settings of the default rule other than its own: updates instead of tokens, other thresholds."""
@@ -94,7 +97,7 @@ def core() -> list[RunPlan]:
         for multiple in order
         for plan in planned(at(multiple, steps=steps), CORE_RULES, (0, 1))
     ]
-    plans += planned(at(1.0, steps=HORIZONS[-1]), JUDGED, (0, 1))
+    plans += planned(at(1.0, steps=10_000), JUDGED, (0, 1))
     plans += planned(at(1.0, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
     plans += planned(at(1.0, steps=600, data=PROSE, trained=2500), JUDGED, (0, 1))
     plans += planned(at(2.0, model="mini", steps=1500), CORE_RULES, (0, 1))
@@ -137,20 +140,20 @@ def logs() -> list[RunPlan]:
 
 
 def extended() -> list[RunPlan]:
-    """Return what runs on after the core set.
+    """Return what widens the core set, all of it looked at once.
 
-    A third seed, larger models at every rate, the large batch at half and twice its best rate, an
-    LSTM and two networks on pictures of characters.
+    Two networks on pictures of characters and an LSTM; one seed of the large batch at twice and,
+    with fewer rules, half its best rate and of 40,000 updates of two optimizers; a third seed of
+    2,500 updates at the best rate.
     """
-    base = [setup for multiple in (1.0, FAR, 2.0, 0.5) for setup in at(multiple)]
-    more = [replace(setup, model="mini") for setup in base]
-    more += [replace(setup, batch=32) for setup in base]
-    plans = planned(base, CORE_RULES, (2,)) + planned(more, CORE_RULES, (0, 1))
-    for multiple in (0.5, 2.0):
-        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0, 1))
-    for model, batch in (("lstm", 8), ("glyph-resnet", 32), ("glyph-vit", 32)):
+    plans: list[RunPlan] = []
+    for model, batch in (("glyph-resnet", 32), ("glyph-vit", 32), ("lstm", 8)):
         plans += planned(at(1.0, model=model, batch=batch, steps=600), JUDGED, (0, 1))
-    return plans
+    plans += planned(at(2.0, batch=LARGE_BATCH, steps=600), JUDGED, (0,))
+    plans += planned(at(0.5, batch=LARGE_BATCH, steps=600), FEWER, (0,))
+    plans += planned(at(1.0, steps=2500), CORE_RULES, (2,))
+    longest = [s for s in at(1.0, steps=HORIZONS[-1]) if s.optimizer in ("muon", "adamw")]
+    return plans + planned(longest, LONG, (0,))
 
 
 def robustness() -> list[RunPlan]:

@@ -82,7 +82,11 @@ def summarise(records: Iterable[Record], *, default_rule: str = DEFAULT_RULE) ->
         "setups": setups,
         **{
             title: {
-                name: {"n_setups": len(part), **rule_table(part, kinds, default_rule)}
+                name: {
+                    "n_setups": len(part),
+                    **rule_table(part, kinds, default_rule),
+                    "in_updates": in_updates(part, default_rule),
+                }
                 for name, part in parts.items()
             }
             for title, parts in (
@@ -195,8 +199,11 @@ def above_default(setups: Sequence[Json], rule: str | None, default: str) -> Jso
         and main["regret"] is not None
     ]
     gaps = [other - main for other, main in pairs]
-    error = statistics.stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else None
-    return {"above_default": _mean(gaps), "above_default_error": error, "n_paired": len(gaps)}
+    return {
+        "above_default": _mean(gaps),
+        "above_default_error": _error(gaps),
+        "n_paired": len(gaps),
+    }
 
 
 def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
@@ -205,11 +212,18 @@ def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
     A set-up is won where the regret is below minus the standard error of a difference, tied within
     it. A divergence where a hand-tuned length survives is lost, and a survival where none does is
     won, although neither has a regret. Without a rule: the length that is chosen on one seed.
+
+    "above_tuned" is what lies between the rule and that length, as a share of the best loss, which
+    no luck of the best flatters; the worst set-up of it is told also beyond twice its standard
+    error.
     """
     cells = [cell for setup in setups if (cell := _cell(setup, rule)) is not None]
     with_number = [cell for cell in cells if cell["regret"] is not None]
     worst = max(with_number, key=lambda cell: cell["regret"], default=None)
     outcomes = Counter(cell["outcome"] for cell in cells)
+    above = [cell for cell in with_number if cell["above_tuned"] is not None]
+    gaps = [cell["above_tuned"] for cell in above]
+    furthest = max(above, key=_beyond_noise, default=None)
     judged = outcomes["won"] + outcomes["tied"] + outcomes["lost"]
     starts = [start for cell in cells for start in cell["starts"]]
     by_seed: dict[str, list[float]] = {}
@@ -220,6 +234,12 @@ def aggregate(setups: Sequence[Json], rule: str | None) -> Json:
         "mean_regret": _mean([cell["regret"] for cell in with_number]),
         "worst_regret": worst["regret"] if worst else None,
         "worst_setup": worst["label"] if worst else None,
+        "above_tuned": _mean(gaps),
+        "above_tuned_error": _error(gaps),
+        "worst_above_tuned": max(gaps, default=None),
+        "worst_beyond_noise": _beyond_noise(furthest) if furthest else None,
+        "worst_beyond_noise_setup": furthest["label"] if furthest else None,
+        "n_above_tuned": len(gaps),
         "win_or_tie_share": (outcomes["won"] + outcomes["tied"]) / judged if judged else None,
         "wins": outcomes["won"],
         "ties": outcomes["tied"],
@@ -242,18 +262,36 @@ def _mean(values: Sequence[float]) -> float | None:
     return statistics.fmean(values) if values else None
 
 
+def _error(values: Sequence[float]) -> float | None:
+    """Return the standard error of a mean over set-ups, which counts them as independent."""
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def _beyond_noise(cell: Json) -> float:
+    """Return by how much more than two standard errors a rule lies above tuning on other seeds."""
+    return cell["above_tuned"] - 2 * cell["noise"]
+
+
 def _cell(setup: Json, rule: str | None) -> Json | None:
     """Return what one rule did in one set-up, `None` where it has no run."""
-    cell = {"label": setup["label"], "survivable": setup["best_hand_tuned"] is not None}
+    tuned = setup["tuned_once"]
+    cell = {
+        "label": setup["label"],
+        "survivable": setup["best_hand_tuned"] is not None,
+        "noise": setup["seed_noise"],
+        "above_tuned": None,
+    }
     if rule is None:
         nothing = {"overheads": [], "starts": [], "by_seed": {}}
-        tuned = setup["tuned_once"]
         return {**cell, **tuned, **nothing} if tuned["chosen"] else None
     if rule not in setup["regrets"]:
         return None
+    regret = setup["regrets"][rule]
+    if regret is not None and tuned["regret"] is not None and setup["seed_noise"] is not None:
+        cell["above_tuned"] = regret - tuned["regret"]
     return {
         **cell,
-        "regret": setup["regrets"][rule],
+        "regret": regret,
         "outcome": setup["outcomes"][rule],
         "diverged": setup["diverged"][rule],
         "overheads": setup["overheads"].get(rule, []),

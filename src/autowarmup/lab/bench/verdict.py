@@ -84,9 +84,21 @@ def _baselines(summary: Json) -> list[str]:
     if tuned["mean_regret"] is not None:
         texts.append(
             "Tuning the length by hand in every set-up, but choosing it on one seed and judging it "
-            f"on the others, has {_both(tuned)}."
+            f"on the others, has {_both(tuned)}.{_beside_tuned(summary)}"
         )
     return texts
+
+
+def _beside_tuned(summary: Json) -> str:
+    """Return where the default lies beside the length that was chosen on other seeds."""
+    line = summary["rules"].get(summary["default_rule"])
+    if line is None or line["above_tuned_error"] is None:
+        return ""
+    gap, error = line["above_tuned"], line["above_tuned_error"]
+    where = f"{percent(abs(gap), 2, signed=False)} {'below' if gap < 0 else 'above'} that"
+    if abs(gap) <= error:
+        where += ", which is no difference"
+    return f" The default lies {where} (standard error {percent(error, 2, signed=False)})."
 
 
 def _outcomes(summary: Json) -> list[str]:
