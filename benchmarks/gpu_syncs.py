@@ -219,7 +219,7 @@ def main() -> None:
     if DRY or not torch.cuda.is_available():
         record["measured"] = "nothing: this machine has no CUDA device"
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, indent=1) + "\n")
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"no CUDA device here: nothing was counted ({out} says so)")
         return
     record["device"] = torch.cuda.get_device_name()
@@ -228,7 +228,7 @@ def main() -> None:
     record["compiled"], record["captured"] = compiled(), captured()
     record["captured_optimizers_apart"] = captured_optimizers("cuda", graph=True)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({key: record[key] for key in ("rows", "compiled", "captured")}, indent=1))
     print(json.dumps(record["captured_optimizers_apart"], indent=1))
     key = "warnings_of_sync_debug_mode_per_step"

@@ -113,7 +113,7 @@ def main() -> None:
     if "RANK" in os.environ:
         rows = measure()
         if dist.get_rank() == 0:
-            Path(sys.argv[1]).write_text(json.dumps(rows))
+            Path(sys.argv[1]).write_text(json.dumps(rows), encoding="utf-8")
         dist.barrier()
         dist.destroy_process_group()
         return
@@ -129,9 +129,9 @@ def main() -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
                "2", __file__, str(aside)]  # fmt: skip
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    record["ranks"]["2"] = json.loads(aside.read_text())
+    record["ranks"]["2"] = json.loads(aside.read_text(encoding="utf-8"))
     aside.unlink()
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for ranks, rows in record["ranks"].items():
         for name, row in rows.items():
             print(

@@ -63,7 +63,7 @@ def main() -> int:
         "runs": rows,
     }
     path = out / f"{asked.recipe}-{asked.optimizer}.json"
-    path.write_text(json.dumps(summary, indent=1) + "\n")
+    path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     print(path)
     return 0
 
@@ -123,7 +123,7 @@ def settled_steps(asked: argparse.Namespace, work: Path) -> int:
     """Return the length of the runs: the one settled on before, or what fits into the minutes."""
     path = work / "steps.json"
     if path.exists():
-        return json.loads(path.read_text())["steps"]
+        return json.loads(path.read_text(encoding="utf-8"))["steps"]
     seconds = seconds_per_update(asked, work)
     full = config_of(asked, DEFAULT_RULE).steps
     steps = min(full, int(KEPT * 60 * asked.minutes / len(RULES) / seconds))
@@ -132,7 +132,9 @@ def settled_steps(asked: argparse.Namespace, work: Path) -> int:
             f"minutes: expected time for 20 updates of four runs at {seconds:.2f} s each, "
             f"got {asked.minutes:g} minutes"
         )
-    path.write_text(json.dumps({"steps": steps, "seconds_per_update": seconds}) + "\n")
+    path.write_text(
+        json.dumps({"steps": steps, "seconds_per_update": seconds}) + "\n", encoding="utf-8"
+    )
     return steps
 
 

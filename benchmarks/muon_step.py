@@ -106,7 +106,7 @@ def main() -> None:
         "accuracy": accuracy(),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name, row in record["steps"].items():
         wall, processor = row["times_faster_wall"], row["times_faster_processor"]
         print(f"{name}: {wall:.2f}x torch.optim.Muon ({processor:.2f}x in processor time)")

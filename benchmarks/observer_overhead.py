@@ -154,7 +154,9 @@ def main() -> None:
         + ("" if device == "cpu" else f" --device {device}"),
         "environment": environment(),
         "seeds": [0],
-        "rows": json.loads(path.read_text())["rows"] if chosen and path.exists() else {},
+        "rows": json.loads(path.read_text(encoding="utf-8"))["rows"]
+        if chosen and path.exists()
+        else {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, (recipe, vocabulary, batch, rounds, optimizers) in SETTINGS.items():
@@ -164,7 +166,9 @@ def main() -> None:
             row = measure(Setting(recipe, vocabulary, batch, optimizer, device), rounds)
             record["rows"][f"{name}, {optimizer}"] = row
             print(f"{name}, {optimizer}: {row['probe_in_passes']:.2f} passes a probe", flush=True)
-            path.write_text(json.dumps(record, indent=1) + "\n")  # what is measured is kept
+            path.write_text(
+                json.dumps(record, indent=1) + "\n", encoding="utf-8"
+            )  # what is measured is kept
     print(f"wrote {path}")
 
 

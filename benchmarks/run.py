@@ -29,7 +29,7 @@ def measure(file: Path) -> dict:
         if DRY:
             command += ["--benchmark-max-time=0.01", "--benchmark-min-rounds=1"]
         subprocess.run(command, check=True, cwd=HERE.parent)
-        benchmarks = json.loads(raw.read_text())["benchmarks"]
+        benchmarks = json.loads(raw.read_text(encoding="utf-8"))["benchmarks"]
     groups: dict[str, dict[str, dict]] = {}
     for bench in benchmarks:
         stats = bench["stats"]
@@ -59,7 +59,7 @@ def main() -> None:
     for name in sorted(names):
         result = measure(HERE / f"bench_{name}.py")
         path = RESULTS / f"{name}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         for group, rows in result["groups"].items():
             for row, values in rows.items():
                 print(f"{group}: {row}: {values['times_faster_than_first']:.2f}x the first")

@@ -141,13 +141,20 @@ def test_the_command_says_what_to_install(alone):
     assert "pip install" in done.stderr
 
 
+def test_a_page_says_what_to_install(alone):
+    done = run(alone, f"{PREPARED}\n{LOOP}\nscheduler.report('out')")
+    assert done.stderr.strip().splitlines()[-1] == (
+        "ModuleNotFoundError: a page needs matplotlib: expected pip install 'autowarmup[report]'"
+    )
+
+
 PROMISES = {
     "scipy": "from autowarmup import GapLaw; print(GapLaw(end='published').name)",
     "lightning": "import autowarmup.integrations.lightning as l; print(l.AdaptiveWarmupCallback())",
     "jax": "from autowarmup.integrations.optax import scale_by_adaptive_warmup as s; print(s(10))",
     "tracking": "from torch.utils.tensorboard import SummaryWriter as w; print(w('logs'))",
     "ray": "import ray; import autowarmup.lab.bench.ray_pool as pool; print(pool.RayOptions())",
-    "report": "import autowarmup.lab.bench.mean_figure, autowarmup.lab.report.page as p; print(p)",
+    "report": f"{PREPARED}\n{LOOP}\nprint(scheduler.report('out'), scheduler.plot())",
     "objects": "from autowarmup.lab.problems.data import digits; print(digits(9).x.shape)",
     "cli": COMMAND,
     "pretrain": "from autowarmup.lab.train.train import train; print(train)",

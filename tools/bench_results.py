@@ -16,7 +16,7 @@ BENCH = Path(__file__).resolve().parent.parent / "results" / "bench"
 
 def summary() -> dict:
     """Return the committed summary of the benchmark."""
-    return json.loads((BENCH / "summary.json").read_text())
+    return json.loads((BENCH / "summary.json").read_text(encoding="utf-8"))
 
 
 def _percent(share: float | None, digits: int = 1) -> str:
@@ -131,7 +131,7 @@ def protocol_table(bench: dict) -> list[str]:
 
 def tried_table() -> list[str]:
     """What was tried on the way, on the set-ups that it was tried on."""
-    tried = json.loads((BENCH / "tried.json").read_text())
+    tried = json.loads((BENCH / "tried.json").read_text(encoding="utf-8"))
     lines = ["| candidate | mean regret | worst | set-ups |", "|---|---|---|---|"]
     for row in tried["candidates"]:
         lines.append(
@@ -249,7 +249,9 @@ def missed(bench: dict) -> list[str]:
 
 def sweeps_table() -> list[str]:
     """What lengths of warm-up would have cost in published sweeps."""
-    found = json.loads((BENCH.parent / "published_sweeps.json").read_text())["policies"]
+    found = json.loads((BENCH.parent / "published_sweeps.json").read_text(encoding="utf-8"))[
+        "policies"
+    ]
     optimizers = list(found["paced, tokens known"]["all"]["by_optimizer"])
     short = [
         name for name in ("d-muon", "normalized-sgd", "soap", "lion", "adamw") if name in optimizers
@@ -270,7 +272,7 @@ def sweeps_table() -> list[str]:
 
 def logs_table() -> list[str]:
     """What the default and the papers' laws do with the losses of published runs."""
-    found = json.loads((BENCH.parent / "real_logs.json").read_text())
+    found = json.loads((BENCH.parent / "real_logs.json").read_text(encoding="utf-8"))
     lines = [
         "| run | updates | rate at the end, of the peak | lowered | warm-up ends at update "
         "| with its tokens |",
@@ -287,7 +289,7 @@ def logs_table() -> list[str]:
 
 def clocks_table() -> list[str]:
     """Where clocks that read the loss would end, and what they take for its floor."""
-    found = json.loads((BENCH.parent / "loss_clocks.json").read_text())["logs"]
+    found = json.loads((BENCH.parent / "loss_clocks.json").read_text(encoding="utf-8"))["logs"]
     thresholds, looks = list(found[0]["knees"]), ("256", "512", "1024", "2048")
     lines = [
         "| losses | updates | "
@@ -309,7 +311,7 @@ def clocks_table() -> list[str]:
 
 def laws_table() -> list[str]:
     """Where the papers' laws end on recorded losses, with their own constants."""
-    found = json.loads((BENCH.parent / "real_logs.json").read_text())["laws"]
+    found = json.loads((BENCH.parent / "real_logs.json").read_text(encoding="utf-8"))["laws"]
     lines = [
         "| law | log | ends at update | share of the peak rate after 400 and 2,000 updates |",
         "|---|---|---|---|",
@@ -323,7 +325,7 @@ def laws_table() -> list[str]:
 
 def noise_scale_table() -> list[str]:
     """Batch over gradient noise scale along training."""
-    found = json.loads((BENCH / "noise_scale.json").read_text())["measured"]
+    found = json.loads((BENCH / "noise_scale.json").read_text(encoding="utf-8"))["measured"]
     lines = [
         "| set-up | noise scale at 10, 50 and 100 % of the run | batch over noise scale |",
         "|---|---|---|",

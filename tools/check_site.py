@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
 def complaints(site: Path) -> list[str]:
     """Return what is wrong, a line each."""
-    pages = {path: Page(path.read_text()) for path in sorted(site.rglob("*.html"))}
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     found = []
     for path, page in pages.items():
         if path.name == "404.html":  # its links are those of the address it will be served at

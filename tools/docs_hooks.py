@@ -3,6 +3,7 @@
 - Pages that live elsewhere: the changelog, CONTRIBUTING.md, ARCHITECTURE.md, the tutorial notebook.
 - Links that leave docs/: pictures and JSON of results/ are copied into the site, everything else
   leads to the repository. So one spelling works in the repository and on the site.
+- Figures of results/ in the colours of the theme, and redrawn for narrow screens.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from autowarmup.lab.report import palette
+
 ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = {
     "changelog.md": "CHANGELOG.md",
@@ -28,6 +31,9 @@ ELSEWHERE = {
 COPIED = {".png", ".svg", ".json"}
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
+FIGURE = re.compile(r'<img alt="([^"]*)" src="([^"]*results/[^"]*/figures/[^"]*)\.svg" ?/?>')
+"""A figure of results/ in a page that is built."""
+
 CELL_PERCENT = re.compile(r"(?<=\d) %(?=[^\n]*\|$)", re.MULTILINE)
 """In a cell of a table, where a number must not part from its sign."""
 
@@ -36,7 +42,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that live elsewhere, and what pages show of results/."""
     for page, source in ELSEWHERE.items():
         path = ROOT / source
-        text, drawn = notebook_page(path) if path.suffix == ".ipynb" else (path.read_text(), {})
+        text, drawn = (
+            notebook_page(path)
+            if path.suffix == ".ipynb"
+            else (path.read_text(encoding="utf-8"), {})
+        )
         files.append(File.generated(config, page, content=text))
         for name, picture in drawn.items():
             files.append(File.generated(config, name, content=picture))
@@ -47,7 +57,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 continue
             if files.get_file_from_path(target) is None and (ROOT / target).is_file():
                 files.append(File.generated(config, target, abs_src_path=str(ROOT / target)))
+                for name, drawing in variants(target).items():
+                    files.append(File.generated(config, name, content=drawing))
     return files
+
+
+def variants(figure: str) -> dict[str, str]:
+    """Return the drawings of a figure of results/ for dark ground and for narrow screens."""
+    narrow = ROOT / figure.replace(".svg", "-narrow.svg")
+    if not narrow.is_file():
+        return {}
+    stem = figure.removesuffix(".svg")
+    wide_text, narrow_text = (ROOT / figure).read_text(), narrow.read_text()
+    return {
+        f"{stem}-narrow.svg": narrow_text,
+        f"{stem}-dark.svg": palette.dark(wide_text),
+        f"{stem}-narrow-dark.svg": palette.dark(narrow_text),
+    }
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -84,7 +110,8 @@ def repository_path(page: str, link: str) -> str | None:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Link pages that docstrings name by their path, docs/bench.md."""
+    """Show figures by theme and width, and link pages that docstrings name, docs/bench.md."""
+    html = FIGURE.sub(_picture, html)
     if not page.file.src_uri.startswith("api/"):
         return html
 
@@ -97,11 +124,25 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     return re.sub(r"\bdocs/([\w/-]+\.md)", linked, html)
 
 
+def _picture(found: re.Match[str]) -> str:
+    """Return a figure of results/ in light and dark, each wide and narrow; a theme shows one.
+
+    It leads to the drawing at its own size, which a column of text may have no room for.
+    """
+    alt, stem = found[1], found[2]
+    return "".join(
+        f'<a class="only-{theme}" href="{stem}{ending}.svg"><picture><source '
+        f'media="(max-width: 50em)" srcset="{stem}-narrow{ending}.svg">'
+        f'<img alt="{alt}" src="{stem}{ending}.svg"></picture></a>'
+        for theme, ending in (("light", ""), ("dark", "-dark"))
+    )
+
+
 def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
     """Return a notebook as Markdown, with what it printed and drew, and the drawings by name."""
     parts: list[str] = []
     drawn: dict[str, bytes] = {}
-    for cell in json.loads(path.read_text())["cells"]:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for output in cell.get("outputs", ()):

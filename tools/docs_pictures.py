@@ -234,8 +234,8 @@ def main() -> int:
     for path, text in files().items():
         if not checking:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        elif not path.exists() or path.read_text() != text:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
             stale = 1
             print(f"{path.name} is out of date: run python tools/docs_pictures.py", file=sys.stderr)
     return stale

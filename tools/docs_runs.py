@@ -44,7 +44,11 @@ def records(folder: str, setup: str) -> dict[str, dict[str, Any]]:
 
 def _lines(folder: str, setup: str) -> list[dict[str, Any]]:
     path = BENCH / folder / "runs" / f"{setup}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )
 
 
 def lowerings(states: list[WarmupState]) -> list[int]:

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from autowarmup.lab.report.palette import MEANINGS
+
+_NAMES = {"ink": "ink", "muted": "muted", "grid": "line", "ground": "ground", "ours": "default",
+          "hand": "hand", "trouble": "worse"}  # fmt: skip
 THEMES = {
-    "light": {"ink": "#1f2933", "muted": "#5b6672", "grid": "#dde3e9", "ground": "#ffffff",
-              "ours": "#c2500a", "hand": "#2a5c8f", "trouble": "#8b1a1a"},
-    "dark": {"ink": "#e6e9ee", "muted": "#a9b2bd", "grid": "#3a424d", "ground": "#12161c",
-             "ours": "#ff9a4d", "hand": "#86b8ea", "trouble": "#ff8a8a"},
-}  # fmt: skip
+    theme: {name: MEANINGS[meaning][at] for name, meaning in _NAMES.items()}
+    for at, theme in enumerate(("light", "dark"))
+}
 """Colour by meaning: what this library does, what is hand-tuned, and where the loss rises."""
 
 Points = Sequence[tuple[float, float]]

@@ -16,7 +16,7 @@ RESULTS = ROOT / "results"
 
 
 def _read(name: str) -> dict:
-    return json.loads((RESULTS / name).read_text())
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
 def _percent(share: float) -> str:

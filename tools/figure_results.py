@@ -14,7 +14,7 @@ _COLUMNS = ("theorem", "bound", "theorem_slope", "certified_fixed", "best_fixed"
 
 def record(name: str) -> dict:
     """Return one of the two records."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def counts_table(separation: dict) -> list[str]:

@@ -20,7 +20,7 @@ def _percent(share: float, digits: int = 1) -> str:
 
 def first_steps_table() -> list[str]:
     """One row per optimizer, rate and rule: how far the loss lies above that before, by update."""
-    runs = json.loads((RESULTS / "first_steps.json").read_text())["runs"]
+    runs = json.loads((RESULTS / "first_steps.json").read_text(encoding="utf-8"))["runs"]
     found: dict[tuple, list[dict]] = defaultdict(list)
     for run in runs:
         if run["rule"] != "linear 5%":  # which is what the default takes here, to the bit
@@ -39,7 +39,7 @@ def first_steps_table() -> list[str]:
 
 def open_end_table() -> list[str]:
     """One row per way: the final loss against the run that knew, paired by seed."""
-    record = json.loads((RESULTS / "open_end.json").read_text())
+    record = json.loads((RESULTS / "open_end.json").read_text(encoding="utf-8"))
     names = list(record["rates"])
     head = " | ".join(optimizer_name(name) for name in names)
     lines = [f"| run | beside | {head} |", "|---|---|" + "---|" * len(names)]

@@ -74,7 +74,7 @@ def row(name: str, losses: Sequence[float]) -> dict[str, Any]:
 
 def main() -> None:
     """Read both kinds of logs and write what the clocks say."""
-    public = json.loads(Path(sys.argv[1]).read_text())["runs"]
+    public = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["runs"]
     rows = [row(run["name"], run["loss"]) for run in public]
     for record in read_records(RESULTS / "bench" / "recorded"):
         setup, best = Setup(**record["setup"]), record["options"].get("best")

@@ -32,7 +32,7 @@ def setups() -> list[Setup]:
 def main() -> None:
     """Measure what is missing and write the JSON after each set-up."""
     torch.set_num_threads(1)
-    found = json.loads(OUT.read_text())["measured"] if OUT.exists() else []
+    found = json.loads(OUT.read_text(encoding="utf-8"))["measured"] if OUT.exists() else []
     held = [each["setup"] for each in found]
     for setup in setups():
         if setup.to_dict() in held:

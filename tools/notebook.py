@@ -80,7 +80,7 @@ def main() -> int:
     """Run it, and store or compare."""
     fresh = executed()
     if "--check" not in sys.argv[1:]:
-        PATH.write_text(json.dumps(fresh, indent=1, ensure_ascii=False) + "\n")
+        PATH.write_text(json.dumps(fresh, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return 0
     stored = nbformat.read(PATH, as_version=4)
     found = [differs(*cells) for cells in zip(stored.cells, fresh.cells, strict=True)]

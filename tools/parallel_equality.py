@@ -29,7 +29,7 @@ def compare(runs: Path, base: str, name: str) -> dict[str, object]:
     """Return how far the trace of `name` is from that of `base`."""
     traces = [Trace.read(runs / each / "trace.jsonl") for each in (base, name)]
     lr, loss, norm = ([t.column(key) for t in traces] for key in ("lr", "loss", "grad_norm"))
-    record = json.loads((runs / name / "result.json").read_text())
+    record = json.loads((runs / name / "result.json").read_text(encoding="utf-8"))
     return {
         "updates": len(traces[0]),
         "lr_relative": largest(*lr, relative=True),
@@ -44,7 +44,9 @@ def main() -> None:
     """Make the runs and write the JSON."""
     with tempfile.TemporaryDirectory() as place:
         root, corpus = Path(place), Path(place) / "corpus.txt"
-        corpus.write_text("".join(f"line {n} of a text to learn from\n" for n in range(400)))
+        corpus.write_text(
+            "".join(f"line {n} of a text to learn from\n" for n in range(400)), encoding="utf-8"
+        )
         script = ROOT / "tests" / "lab" / "train" / "parallel_runs.py"
         subprocess.run(
             [sys.executable, str(script), str(root), str(corpus)],
@@ -58,7 +60,7 @@ def main() -> None:
     out = ROOT / "results" / "parallel" / "equality.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     values = {"command": "python tools/parallel_equality.py", "seed": 0, "runs": found}
-    out.write_text(json.dumps(values, indent=1) + "\n")
+    out.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ OUT = Path(__file__).resolve().parent.parent / "results" / "published_sweeps.jso
 def main() -> None:
     """Replay every policy on every sweep and write what came out."""
     path = Path(sys.argv[1])
-    rows = json.loads(path.read_text())["rows"]
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     sources = sorted({row["source"] for row in rows})
     # The constants of the default were chosen with all of them in view: a fit, not a test.
     parts = {

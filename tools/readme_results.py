@@ -1,4 +1,5 @@
-"""Write the tables of README.md and docs/ from the committed JSON in results/, between markers.
+"""Write the tables of README.md and docs/ from the committed JSON in results/, between markers,
+and what stands in the place of each figure of results/.
 
     python tools/readme_results.py           # rewrite the pages
     python tools/readme_results.py --check   # exit 1 where a page is out of date
@@ -22,12 +23,15 @@ import life_results
 import theory_results
 
 from autowarmup.lab.curvature import read_record
+from autowarmup.lab.report import page as page_of_lab
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "results" / "study" / "summary.json"
 CURVATURE = ROOT / "results" / "curvature" / "summary.json"
 BENCHMARKS = ROOT / "results" / "benchmarks"
 MAIN = "adaptive flat, measured start"
+FIGURE = re.compile(r"!\[[^\]]*\]\(((?:\.\./)+results/[\w/-]+\.svg)\)")
+"""A figure of results/ in a page; what stands in its place is what the figure itself says."""
 
 
 def percent(share: float | None) -> str:
@@ -114,7 +118,9 @@ def benchmarks_table(names: tuple[str, ...] = ("optimizers", "peak", "scheduler"
     """One row per benchmark: how many times as fast as the peer it is compared with."""
     lines = ["| what | against | times as fast |", "|---|---|---|"]
     for stem in names:
-        for group, rows in json.loads((BENCHMARKS / f"{stem}.json").read_text())["groups"].items():
+        for group, rows in json.loads((BENCHMARKS / f"{stem}.json").read_text(encoding="utf-8"))[
+            "groups"
+        ].items():
             peer, *others = rows
             for name in others:
                 ratio = rows[name]["times_faster_than_first"]
@@ -147,7 +153,9 @@ def fleet_table() -> list[str]:
 def norms_table() -> list[str]:
     """One row per fast norm: time against torch's, and the error against a float64 SVD."""
     lines = ["| norm, matrix | times as fast as torch | relative error |", "|---|---|---|"]
-    for group, rows in json.loads((BENCHMARKS / "norms.json").read_text())["groups"].items():
+    for group, rows in json.loads((BENCHMARKS / "norms.json").read_text(encoding="utf-8"))[
+        "groups"
+    ].items():
         _, *others = rows.values()
         for row in others:
             error = row["extra"]["relative_error"]
@@ -162,7 +170,9 @@ def overhead_table() -> list[str]:
         "| model, optimizer | a probe costs, in passes | an update between probes, against none |",
         "|---|---|---|",
     ]
-    for name, row in json.loads((BENCHMARKS / "observer.json").read_text())["rows"].items():
+    for name, row in json.loads((BENCHMARKS / "observer.json").read_text(encoding="utf-8"))[
+        "rows"
+    ].items():
         lines.append(
             f"| {name} | {row['probe_in_passes']:.2f} | {row['idle_update_over_bare_update']:.2f} |"
         )
@@ -205,7 +215,7 @@ def course(record: dict, quantity: str) -> dict[str, tuple[float, float]]:
 
 def measured(quantity: str) -> list[tuple[str, dict]]:
     """Return (name, record) of every run that measured this quantity."""
-    names = [row["run"] for row in json.loads(CURVATURE.read_text())["runs"]]
+    names = [row["run"] for row in json.loads(CURVATURE.read_text(encoding="utf-8"))["runs"]]
     found = [(name, read_record(CURVATURE.parent / name)) for name in names]
     return [(name, record) for name, record in found if quantity in record["quantities"]]
 
@@ -300,7 +310,7 @@ def noise_table() -> list[str]:
 
 def pages() -> dict[Path, dict[str, list[str]]]:
     """Return the blocks between markers of every page."""
-    summary, bench = json.loads(STUDY.read_text()), bench_results.summary()
+    summary, bench = json.loads(STUDY.read_text(encoding="utf-8")), bench_results.summary()
     return {
         **figure_results.pages(),
         **evidence_results.pages(),
@@ -349,7 +359,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
 
 def rewritten(page: Path, blocks: dict[str, list[str]]) -> str:
     """Return a page with the lines between each pair of markers made anew."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for name, lines in blocks.items():
         start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
@@ -357,17 +367,25 @@ def rewritten(page: Path, blocks: dict[str, list[str]]) -> str:
             raise ValueError(f"{page}: expected the markers {start} and {end}, got neither")
         block = "\n".join([start, *lines, end])
         text = pattern.sub(lambda _, block=block: block, text)
-    return text
+    return FIGURE.sub(lambda found: f"![{finding_of(page, found[1])}]({found[1]})", text)
+
+
+def finding_of(page: Path, link: str) -> str:
+    """Return what a figure that a page shows says: the title of its file."""
+    path = page.parent / link
+    return page_of_lab.finding_of(path.parent, path.stem)
 
 
 def main() -> int:
     """Rewrite or check the pages."""
     checking, stale = "--check" in sys.argv[1:], 0
-    for page, blocks in pages().items():
+    made = pages()
+    shown = [path for path in (ROOT / "docs").rglob("*.md") if FIGURE.search(path.read_text())]
+    for page, blocks in {**{page: {} for page in shown}, **made}.items():
         after = rewritten(page, blocks)
         if not checking:
-            page.write_text(after)
-        elif after != page.read_text():
+            page.write_text(after, encoding="utf-8")
+        elif after != page.read_text(encoding="utf-8"):
             stale = 1
             shown = page.relative_to(ROOT)
             print(f"{shown} is out of date: run python tools/readme_results.py", file=sys.stderr)

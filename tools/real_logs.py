@@ -80,7 +80,7 @@ def laws(logs: list[dict]) -> list[dict]:
 def main() -> None:
     """Walk every log and write what came out."""
     logs, name = Path(sys.argv[1]), (sys.argv[2:] or [DEFAULT_RULE])[0]
-    rule, runs, given = rule_of(name), [], json.loads(logs.read_text())["runs"]
+    rule, runs, given = rule_of(name), [], json.loads(logs.read_text(encoding="utf-8"))["runs"]
     for log in given:
         row = {"name": log["name"], "source": log["source"], **judged(rule, log)}
         if isinstance(rule, Paced):

@@ -27,7 +27,7 @@ GROUPS = {
 
 def read(name: str) -> dict:
     """Return a committed record of results/theory."""
-    return json.loads((THEORY / name).read_text())
+    return json.loads((THEORY / name).read_text(encoding="utf-8"))
 
 
 def statements_table(rows: list[dict]) -> list[str]:

@@ -18,7 +18,13 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from autowarmup.pages import curvature_page, run_page
+from autowarmup.picture import draw_run, told
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,20 @@ class Point:
     grad_dual: float | None = None
     H: float | None = None
     lower_bound: float | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all fields are equal; a NaN is equal to a NaN.
+
+        A dataclass would ask for the same NaN object up to Python 3.12, and for none since.
+        """
+        if not isinstance(other, Point):
+            return NotImplemented
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(Point))
+        return all(a == b or (a != a and b != b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        """Go by the update alone: a NaN has another hash each time."""
+        return hash(self.step)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are present, as plain JSON values."""
@@ -166,7 +186,9 @@ class Trace:
 
     def write(self, path: str | Path) -> None:
         """Write the whole trace as JSON Lines."""
-        Path(path).write_text("".join(point.to_json() + "\n" for point in self.points))
+        Path(path).write_text(
+            "".join(point.to_json() + "\n" for point in self.points), encoding="utf-8"
+        )
 
     @classmethod
     def read(cls, path: str | Path) -> Trace:
@@ -206,6 +228,46 @@ class Trace:
                 "to_pandas needs pandas: expected pip install pandas"
             ) from error
         return pandas.DataFrame([point.to_dict() for point in self.points])
+
+    def report(self, out: str | Path | None = None) -> str:
+        """Return in a few sentences what the points show.
+
+        Args:
+            out: a directory: also write its page, OUT/measure.html where curvature was measured,
+                else OUT/report.html; needs `autowarmup[report]`.
+
+        Raises:
+            ModuleNotFoundError: a package for pages is missing.
+            ValueError: OUT is a file or holds files of others.
+
+        Example:
+            >>> Trace([Point(0, 5.5, lr=1e-4), Point(1, 5.25, lr=2e-4)]).report()
+            '2 points of updates 0 to 1. The loss went from 5.5 to 5.25. The rate was highest at
+            update 1, at 0.0002.'
+        """
+        said = told(self.points)
+        if out is None:
+            return said
+        if any(point.K is not None for point in self.points):
+            bounds = (point.lower_bound for point in self.points)
+            bound = next((each for each in bounds if each is not None), 0.0)
+            return f"{said} {curvature_page(out, self, lower_bound=bound)}"
+        return f"{said} {run_page(out, self, said, {}, self.plot)}"
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw rate and loss over the updates; needs matplotlib (`autowarmup[report]`).
+
+        Args:
+            axes: of matplotlib, to draw into; new ones if not given.
+
+        Returns:
+            The axes; `.figure.savefig("run.png")` writes them.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is missing.
+            ValueError: what is given is no axes.
+        """
+        return draw_run(self.points, [], f"{len(self):,} points of a run", axes)
 
     def thinned(self, most: int) -> Trace:
         """Return at most about `most` points, evenly spaced, the last one kept."""

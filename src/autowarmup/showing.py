@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autowarmup.history import Trace
 from autowarmup.notices import REACHED
+from autowarmup.picture import RATE, draw_run
 from autowarmup.rules.state import WarmupState, step
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 FORESEEN = 20_000
 """Most updates that are gone through to show what is still to come."""
-RATE, LOSS = "#c2410c", "#64748b"
 _WIDE, _HIGH = 480, 120
 
 
@@ -93,37 +93,24 @@ def draw(trace: Trace, state: WarmupState, peak: float, axes: Axes | None) -> Ax
     Raises:
         ModuleNotFoundError: matplotlib is missing.
     """
-    if axes is None:
-        try:
-            from matplotlib import pyplot
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "plot needs matplotlib: expected pip install 'autowarmup[report]'"
-            ) from error
-        axes = pyplot.figure(figsize=(7, 3.4), layout="constrained").add_subplot()
-    made, coming = curve(trace, state, peak)
-    losses = [(p.step, p.loss) for p in trace if p.loss == p.loss]
-    if losses:
-        behind = axes.twinx()
-        behind.plot(*zip(*losses, strict=True), color=LOSS, linewidth=0.8, alpha=0.6)
-        behind.set_ylabel("training loss", color=LOSS)
-        axes.set_zorder(behind.get_zorder() + 1)
-        axes.patch.set_visible(False)
-    if made:
-        axes.plot(*zip(*made, strict=True), color=RATE, linewidth=2, label="learning rate")
-    if coming:
-        label = "to come, if no loss lowers it"
-        axes.plot(*zip(*coming, strict=True), color=RATE, linewidth=2, linestyle=":", label=label)
-    low = [(p.step, p.lr) for p in trace if p.status == "LOWERED"]
-    if low:
-        axes.plot(*zip(*low, strict=True), "v", color=LOSS, label="lowered because of the loss")
-    axes.set_xlabel("update")
-    axes.set_ylabel("learning rate", color=RATE)
-    axes.set_ylim(bottom=0.0)
-    axes.set_title(f"AdaptiveWarmup, rule {state.rule.name!r}", loc="left", fontsize=10)
-    if made or coming:
-        axes.legend(loc="best", frameon=False, fontsize=9)
-    return axes
+    _, coming = curve(trace, state, peak)
+    title = f"AdaptiveWarmup, rule {state.rule.name!r}"
+    return draw_run(trace.points, coming, title, axes)
+
+
+def facts(state: WarmupState, peaks: list[list[float]]) -> dict[str, str]:
+    """Return what a page says of a run beside its sentences, by name."""
+    run, end = state.run, state.end
+    total = "not known" if run.total_steps is None else f"{run.total_steps:,}"
+    return {
+        "Rule": f"{state.rule.name}: {state.rule.about}",
+        "Peak rates": ", ".join(f"{peak:g}" for group in peaks for peak in group),
+        "Updates made": f"{state.step:,}",
+        "Updates of the run": total,
+        "Warm-up": "goes on" if end is None else f"{end:,} updates, ended by {state.ended_by}",
+        "Decay": f"{run.decay}, to {run.final_fraction:g} of the peak",
+        "Phase": f"{state.phase}; {state.status.value}",
+    }
 
 
 def as_html(trace: Trace, state: WarmupState, peak: float) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from autowarmup.history import History, Point, Trace
+from autowarmup.pages import run_page
 from autowarmup.rates import Rates
-from autowarmup.rules.base import Rule, expect
+from autowarmup.rules.base import Rule
 from autowarmup.rules.state import WarmupState
 from autowarmup.rules.status import Status
-from autowarmup.showing import as_html, draw, report
+from autowarmup.showing import as_html, draw, facts, report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,8 +163,16 @@ class Standing(LRScheduler):
 
     # -- how it looks --------------------------------------------------------------------------
 
-    def report(self) -> str:
+    def report(self, out: str | Path | None = None) -> str:
         """Return a few sentences on the run so far: what ended warm-up, what lowered the rate.
+
+        Args:
+            out: a directory: also write the page OUT/report.html, the trace and the figure; needs
+                `autowarmup[report]`. In several processes: in one of them.
+
+        Raises:
+            ModuleNotFoundError: a package for pages is missing.
+            ValueError: OUT is a file, or another process writes to it.
 
         Example:
             >>> import torch
@@ -176,7 +186,12 @@ class Standing(LRScheduler):
             "10 of 10 updates with the rule 'linear 30%', peak rate 0.5. Warm-up ended after 2
             updates (by length)."
         """
-        return report(self.state, self._rates.first)
+        said = report(self.state, self._rates.first)
+        if out is None:
+            return said
+        return (
+            f"{said} {run_page(out, self.trace, said, facts(self.state, self.peak_lrs), self.plot)}"
+        )
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the rate of the first group and the loss; needs matplotlib (`autowarmup[report]`).
@@ -188,8 +203,11 @@ class Standing(LRScheduler):
 
         Returns:
             The axes; `.figure.savefig("schedule.png")` writes them.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is missing.
+            ValueError: what is given is no axes.
         """
-        expect(axes is None or hasattr(axes, "plot"), "axes of matplotlib", axes)
         return draw(self.trace, self.state, self._rates.first, axes)
 
     def _repr_html_(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from autowarmup.lab.curvature.figures import draw_points_and_laws
 from autowarmup.lab.curvature.names import quantity_name
 from autowarmup.lab.curvature.series import series
 from autowarmup.lab.report import axes as look
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import number, short
 
 if TYPE_CHECKING:
@@ -20,19 +21,14 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-_COLOURS = {
-    "rises": style.ADAPTIVE,
-    "falls": style.HAND_TUNED,
-    "level": "#5b6773",
-    "not determined": "#9aa5b1",
-}
 
-
-def draw(records: Sequence[Json], folder: Path) -> None:
-    """Write FOLDER/overview and FOLDER/slopes as SVG and PNG."""
-    for name, drawing in (("overview", _overview), ("slopes", _slopes)):
-        with style.styled(name):
-            style.save(drawing(records), folder, name)
+def draw(records: Sequence[Json], folder: Path, finding: str) -> list[str]:
+    """Write FOLDER/overview and FOLDER/slopes, wide and narrow, with what they show."""
+    drawings: dict[str, style.Drawing] = {
+        "overview": (partial(_overview, records), lambda: finding),
+        "slopes": (partial(_slopes, records), lambda: finding),
+    }
+    return style.save_all(drawings, folder, "curvature-study")
 
 
 def outcome(record: Json) -> str:
@@ -59,14 +55,11 @@ def _overview(records: Sequence[Json]) -> Figure:
     for record, (axes,) in zip(records, columns, strict=True):
         found = series(record)
         found = found.where(found.gap > 0).thinned(300)
-        label = "\n".join(textwrap.wrap(record["label"], 38))
-        axes.set_title(f"{label}\n", fontsize=11)
-        colour = _COLOURS[record["verdict"]]
-        axes.text(0, 1.03, outcome(record), transform=axes.transAxes, color=colour)
+        style.title(axes, record["label"], outcome(record))
         axes.set_ylabel(quantity_name(found.quantity).split()[-1])
         if not len(found):
             axes.text(0.5, 0.5, "no finite point", transform=axes.transAxes, ha="center",
-                      color=style.MUTED)  # fmt: skip
+                      color=palette.MUTED)  # fmt: skip
             continue
         entries |= draw_points_and_laws(axes, record, found)
         look.gap_axis(axes, found.gap)
@@ -80,26 +73,24 @@ def _overview(records: Sequence[Json]) -> Figure:
 
 
 def _slopes(records: Sequence[Json]) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as NewFigure
-
-    figure = NewFigure(figsize=(10.0, 1.5 + 0.42 * len(records)), layout="constrained")
-    FigureCanvasAgg(figure)
+    narrow = style.is_narrow()
+    figure = style.canvas(10.0, 1.5 + (0.52 if narrow else 0.42) * len(records))
     axes = figure.subplots()
     reach = _rows(axes, records)
-    axes.axvline(0, color=style.INK, linewidth=1.3, zorder=2)
-    axes.set_yticks(range(len(records)), [_row_name(r) for r in records])
-    axes.tick_params(axis="y", length=0, labelcolor=style.INK)
+    axes.axvline(0, color=palette.INK, linewidth=1.3, zorder=2)
+    names = [] if narrow else [_row_name(record) for record in records]
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0, labelcolor=palette.INK)
     axes.set_ylim(len(records) - 0.4, -0.6)
     axes.set_xlim(-reach, reach)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("slope of ln K against ln gap, with its 95 % interval (H for objects)")
-    for x, words, colour, side in (
-        (0.0, "← K rises as the gap falls", _COLOURS["rises"], "left"),
-        (1.0, "K falls as the gap falls →", _COLOURS["falls"], "right"),
-    ):
-        axes.text(x, 1.02, words, transform=axes.transAxes, ha=side, va="bottom", color=colour,
-                  fontweight="bold")  # fmt: skip
+    gap = "\n" if narrow else " "
+    axes.set_xlabel(f"slope of ln K against ln gap,{gap}with its 95 % interval (H for objects)")
+    words = ("← K rises", "K falls →") if narrow else (
+        "← K rises as the gap falls", "K falls as the gap falls →",
+    )  # fmt: skip
+    for x, text, side in ((0.0, words[0], "left"), (1.0, words[1], "right")):
+        axes.text(x, 1.02, text, transform=axes.transAxes, ha=side, va="bottom", fontweight="bold")
     return figure
 
 
@@ -116,14 +107,17 @@ def _rows(axes: Axes, records: Sequence[Json]) -> float:
     widest = max((abs(x) for row in decided or rows for x in row[1:] if x is not None), default=1.0)
     reach = 1.08 * max(0.3, widest)
     for row, (record, p, low, high) in enumerate(rows):
-        colour = _COLOURS[record["verdict"]]
+        filled = record["verdict"] != "not determined"
+        colour = palette.INK if filled else palette.OTHER
+        if style.is_narrow():
+            axes.text(-0.98 * reach, row - 0.18, _row_name(record), va="bottom", fontsize=9,
+                      gid="halo", zorder=6)  # fmt: skip
         if p is None or abs(p) > reach:
             words = "not determined" if p is None else f"not determined (slope {short(p, 2)})"
-            axes.text(0.02 * reach, row, words, va="center", color=style.MUTED, fontsize=9.5)
+            axes.text(0.02 * reach, row, words, va="center", color=palette.MUTED, fontsize=9.5)
             continue
         if low is not None and high is not None:
             axes.plot([low, high], [row, row], color=colour, linewidth=2.2, zorder=3)
-        filled = record["verdict"] != "not determined"
         axes.plot([p], [row], "o", markersize=7.5, color=colour, zorder=4, markeredgewidth=1.6,
-                  markerfacecolor=colour if filled else "white")  # fmt: skip
+                  markerfacecolor=colour if filled else palette.GROUND)  # fmt: skip
     return reach

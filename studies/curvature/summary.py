@@ -37,7 +37,7 @@ def write_summary(folder: str | Path) -> Json:
     rows = [summary_row(name, record) for name, record in records.items()]
     summary: Json = {"format": FORMAT, "headline": headline(rows), "runs": rows}
     write_json(folder / "summary.json", summary)
-    draw(list(records.values()), folder / "figures")
+    draw(list(records.values()), folder / "figures", headline(rows))
     return summary
 
 

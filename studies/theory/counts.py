@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autowarmup.lab.report import axes as look
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.theory import rules
 from autowarmup.lab.theory.bounds import gd, lmo
 from autowarmup.lab.theory.checks.cases import Case
@@ -83,7 +83,6 @@ def _theorems(case: Case) -> Iterator[tuple[str, Rule, Floats, Method | None]]:
 
 def draw_counts(statements: tuple[str, ...], held: Json) -> Figure:
     figure, columns = style.panels(len(statements), height=3.9)
-    figure.set_figwidth(11.5)
     entries: dict[str, Any] = {}
     for (axes,), statement in zip(columns, statements, strict=True):
         entries |= _panel(axes, statement, held["statements"][statement])
@@ -93,23 +92,44 @@ def draw_counts(statements: tuple[str, ...], held: Json) -> Figure:
 
 def _panel(axes: Axes, statement: str, held: Json) -> dict[str, Any]:
     measured, bound = np.array(held["measured"], float), np.array(held["bound"], float)
-    dots = axes.scatter(bound, measured, s=11, color=style.HAND_TUNED, alpha=0.45, linewidths=0,
+    dots = axes.scatter(bound, measured, s=11, color=palette.MEASURED, alpha=0.45, linewidths=0,
                         zorder=3, rasterized=len(bound) > 500)  # fmt: skip
     look.scale(axes.xaxis, bound)
     look.scale(axes.yaxis, measured)
     ends = [1.0, float(bound.max())]
-    (line,) = axes.plot(ends, ends, color=style.ADAPTIVE, linewidth=2.2, zorder=4)
-    axes.set_title(f"{statement}\n", fontsize=11)
-    ratio = np.median(measured / bound)
-    above = int(np.sum(measured > bound))
-    words = f"{len(bound):,} functions, {above} above; half take {100 * ratio:.0f} % of it or less"
-    axes.text(0, 1.03, words, transform=axes.transAxes, color=style.MUTED, fontsize=9.5)
+    (line,) = axes.plot(ends, ends, color=palette.THEORY, linewidth=2.2, zorder=4)
+    style.title(axes, statement, f"{len(bound):,} functions, {taken(held)}", color=palette.MUTED)
     axes.set_xlabel("steps that the theorem allows")
     axes.set_ylabel("steps taken")
     return {"one random function": dots, "the bound: no dot may lie above": line}
 
 
-DRAWINGS = {name: partial(draw_counts, statements) for name, statements in FIGURES.items()}
+def taken(held: Json) -> str:
+    """Return how many runs lie above their bound, and how far below it half of them end.
+
+    Example:
+        >>> taken({"measured": [1.0, 2.0, 3.0], "bound": [10.0, 10.0, 10.0]})
+        '0 above the bound, half at 20 % of it or less'
+    """
+    ratio = np.array(held["measured"], float) / np.array(held["bound"], float)
+    above, half = int(np.sum(ratio > 1)), 100 * float(np.median(ratio))
+    return f"{above} above the bound, half at {half:.0f} % of it or less"
+
+
+def finding(statements: tuple[str, ...], held: Json) -> str:
+    """Return what a figure shows, statement by statement."""
+    parts = (
+        f"{statement.partition(':')[0]}: {len(found['bound']):,} random functions, {taken(found)}"
+        for statement in statements
+        if (found := held["statements"][statement])
+    )
+    return f"Steps taken against steps that the theorem allows. {'; '.join(parts)}."
+
+
+DRAWINGS = {
+    name: (partial(draw_counts, statements), partial(finding, statements))
+    for name, statements in FIGURES.items()
+}
 
 if __name__ == "__main__":
     record.main("counts", lambda seed: count(40, seed), DRAWINGS, seed=1)

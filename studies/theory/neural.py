@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autowarmup.lab.report import axes as look
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.theory.checks import networks as checks
 from autowarmup.lab.theory.hessian_runs import TOLERANCE, VACUOUS, HessianRun
 from autowarmup.lab.theory.law import Floats
@@ -107,7 +107,7 @@ _DEEPEST = 1e-4
 
 
 def draw_networks(held: Json) -> Figure:
-    figure, columns = style.panels(len(held["objects"]), height=3.7)
+    figure, columns = style.panels(len(held["objects"]), height=3.1, most=2)
     entries: dict[str, Any] = {}
     for (axes,), network in zip(columns, held["objects"].values(), strict=True):
         entries |= _panel(axes, network)
@@ -121,12 +121,11 @@ def _panel(axes: Axes, held: Json) -> dict[str, Any]:
     gap, norm, bound = (np.array(run[key]) for key in ("gap", "hessian_norm", "bound"))
     shown = gap > _DEEPEST * gap.max()
     gap, norm, bound = gap[shown], norm[shown], bound[shown]
-    colour = style.TROUBLE if false else style.HAND_TUNED
-    (dots,) = axes.plot(gap, norm, "o", color=style.ADAPTIVE, markersize=5, zorder=4)
+    colour = palette.WORSE if false else palette.THEORY
+    (dots,) = axes.plot(gap, norm, "o", color=palette.MEASURED, markersize=5, zorder=4)
     (line,) = axes.plot(gap, bound, color=colour, linewidth=2.2, zorder=3,
                         linestyle=(0, (4, 1.6)) if false else "-")  # fmt: skip
-    axes.set_title(f"{held['label']}\n", fontsize=11)
-    axes.text(0, 1.03, verdict(held), transform=axes.transAxes, color=colour)
+    style.title(axes, held["label"], verdict(held), color=colour)
     look.scale(axes.yaxis, np.concatenate([norm, bound]))
     look.gap_axis(axes, gap)
     axes.set_xlabel("gap, falling to the right →")
@@ -150,10 +149,16 @@ def verdict(held: Json) -> str:
     return f"bound {_short(min(ratios))} to {_short(max(ratios))} times the measured norm"
 
 
+def finding(held: Json) -> str:
+    """Return the verdict on every network, in one sentence."""
+    parts = (f"{network['label']}: {verdict(network)}" for network in held["objects"].values())
+    return f"Hessian norm and its bound along gradient descent. {'; '.join(parts)}."
+
+
 def _short(value: float) -> str:
     """Return two significant digits, without an exponent."""
     return f"{float(f'{value:.2g}'):,.10g}"
 
 
 if __name__ == "__main__":
-    record.main("neural", lambda _: study(), {"neural": draw_networks})
+    record.main("neural", lambda _: study(), {"neural": (draw_networks, finding)})

@@ -171,6 +171,6 @@ def _line(history: History, eps: float) -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    from studies.theory.picture_figure import draw_picture
+    from studies.theory.picture_figure import draw_picture, finding
 
-    record.main("picture", lambda seed: picture(seed=seed), {"picture": draw_picture})
+    record.main("picture", lambda seed: picture(seed=seed), {"picture": (draw_picture, finding)})

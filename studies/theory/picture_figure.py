@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from studies.theory.record import Json
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "theorem": ("rate of the theorem, gap / (R K(gap))", {"color": style.ADAPTIVE, "linewidth": 3}),
+    "theorem": ("rate of the theorem, gap / (R K(gap))", {"color": palette.THEORY, "linewidth": 3}),
     "certified_fixed": (
-        "best fixed rate that the theorem certifies", {"color": style.HAND_TUNED, "linewidth": 2},
+        "best fixed rate that the theorem certifies", {"color": palette.HAND, "linewidth": 2},
     ),
     "best_fixed": (
-        "best fixed rate, searched", {"color": style.HAND_TUNED, "dashes": (3, 1.6),
+        "best fixed rate, searched", {"color": palette.HAND, "dashes": (3, 1.6),
                                       "linewidth": 1.8},
     ),
     "best_linear": (
-        "best linear warm-up and decay, searched", {"color": "#00805c", "dashes": (3, 1.6),
+        "best linear warm-up and decay, searched", {"color": palette.HAND, "dashes": (1.2, 1.4),
                                                     "linewidth": 1.8},
     ),
 }  # fmt: skip
@@ -35,7 +35,7 @@ _NORMS = {"l2": "l2 (normalized SGD)", "linf": "l∞ (Signum, Lion)", "spectral"
 
 def draw_picture(record: Json) -> Figure:
     """Draw a column per norm: the rate above, the gap below."""
-    figure, columns = style.panels(len(record["norms"]), rows_each=2, height=3.4)
+    figure, columns = style.panels(len(record["norms"]), rows_each=2, height=2.9, width=9.8)
     for (norm, side), (rate, gap) in zip(record["norms"].items(), columns, strict=True):
         rate.set_title(_NORMS[norm])
         _rates(rate, side)
@@ -44,10 +44,7 @@ def draw_picture(record: Json) -> Figure:
         gap.sharex(rate)
     columns[0][0].set_ylabel("rate")
     columns[0][1].set_ylabel("gap / first gap")
-    figure.suptitle(_headline(record), x=0.008, ha="left", fontsize=14, fontweight="bold")
-    entries = _entries()
-    figure.legend(list(entries.values()), list(entries), loc="outside lower left",
-                  ncols=len(entries), fontsize=10, columnspacing=1.6)  # fmt: skip
+    style.legend(figure, _entries(), below=True)
     return figure
 
 
@@ -66,10 +63,11 @@ def sooner(record: Json) -> list[float]:
     ]
 
 
-def _headline(record: Json) -> str:
+def finding(record: Json) -> str:
+    """Return what the figure shows."""
     low, high = min(sooner(record)), max(sooner(record))
     return (
-        "The rate of the theorem warms up, then decays, and peaks at the predicted gap.\n"
+        "The rate of the theorem warms up, then decays, and peaks at the predicted gap. "
         "It is safe, not fast: a fixed rate searched for the one function arrives "
         f"{low:.0f} to {high:.0f} times sooner."
     )
@@ -93,9 +91,9 @@ def _rates(axes: Axes, side: Json) -> None:
         axes.plot(np.array(line["step"][: len(line["lr"])]) + 1, line["lr"], **look)
     _log(axes)
     at, rate = side["predicted_peak_step"][0] + 1, side["peak_rate"][0]
-    axes.axvline(at, color=style.INK, linewidth=1, dashes=(2, 2), zorder=1)
-    style.label(axes, (at, rate), (0, 8), "decay", ha="left", color=style.ADAPTIVE)
-    style.label(axes, (at, rate), (-6, 8), "warm-up", ha="right", color=style.ADAPTIVE)
+    axes.axvline(at, color=palette.INK, linewidth=1, dashes=(2, 2), zorder=1)
+    style.label(axes, (at, rate), (0, 8), "decay", ha="left", color=palette.THEORY)
+    style.label(axes, (at, rate), (-6, 8), "warm-up", ha="right", color=palette.THEORY)
 
 
 def _gaps(axes: Axes, side: Json, target: float) -> None:
@@ -107,16 +105,16 @@ def _gaps(axes: Axes, side: Json, target: float) -> None:
         axes.plot(np.array(line["step"]) + 1, np.maximum(gaps, 1 / target), **look)
     _log(axes)
     peak, at = side["peak_gap"][0] / gap0, side["predicted_peak_step"][0] + 1
-    axes.axhline(peak, color=style.INK, linewidth=1, dashes=(2, 2), zorder=1)
-    axes.axvline(at, color=style.INK, linewidth=1, dashes=(2, 2), zorder=1)
-    axes.plot(at, peak, "o", color=style.INK, markersize=7, zorder=6)
-    style.label(axes, (at, peak), (-8, 6), "predicted peak", ha="right", color=style.INK)
+    axes.axhline(peak, color=palette.INK, linewidth=1, dashes=(2, 2), zorder=1)
+    axes.axvline(at, color=palette.INK, linewidth=1, dashes=(2, 2), zorder=1)
+    axes.plot(at, peak, "o", color=palette.INK, markersize=7, zorder=6)
+    style.label(axes, (at, peak), (-8, 6), "predicted peak", ha="right", color=palette.INK)
 
 
 def _ends(axes: Axes, side: Json, target: float) -> None:
     """Write how many steps each takes to the last target, where its line gets there."""
     axes.set_ylim(0.25 / target, 1.6)
-    axes.axhline(1 / target, color=style.MUTED, linewidth=1, zorder=1)
+    axes.axhline(1 / target, color=palette.MUTED, linewidth=1, zorder=1)
     ends = [(side["steps"][name][-1][0], look["color"], name) for name, (_, look) in _LOOKS.items()]
     for count, colour, name in ends:
         axes.plot(count + 1, 1 / target, "o", color=colour, markersize=6, zorder=7)
@@ -124,10 +122,7 @@ def _ends(axes: Axes, side: Json, target: float) -> None:
         ha, by = {"best_linear": ("right", 1), "best_fixed": ("left", -1)}.get(name, ("center", 0))
         end = (count + 1, 1 / target)
         style.label(axes, end, (-6 * by, -18), f"{count:,}", ha=ha, color=colour)
-    words = f"steps to 1/{target:g}"
-    middle = ((ends[0][0] + 1) * (ends[2][0] + 1)) ** 0.5
-    style.label(axes, (middle, 1 / target), (0, -18), words, ha="center", color=style.MUTED)
-    axes.set_xlabel("step")
+    axes.set_xlabel(f"step (numbers: steps to 1/{target:g})")
 
 
 def _log(axes: Axes) -> None:

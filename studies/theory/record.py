@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Json = Mapping[str, Any]
-Draw = Callable[[Json], "Figure"]
+Draw = tuple[Callable[[Json], "Figure"], Callable[[Json], str]]
+"""What draws a record, and what says in one sentence what the figure shows."""
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "theory"
 
 
@@ -42,12 +44,14 @@ def write(name: str, record: Json, out: Path) -> Path:
 
 
 def draw(name: str, figures: Mapping[str, Draw], out: Path) -> list[Path]:
-    """Draw what OUT/NAME.json holds, each as SVG and PNG in OUT/figures; return the SVG files."""
-    record = json.loads((out / f"{name}.json").read_text())
-    for figure, drawing in figures.items():
-        with style.styled(f"theory-{figure}"):
-            style.save(drawing(record), out / "figures", figure)
-    return [out / "figures" / f"{figure}.svg" for figure in figures]
+    """Draw what OUT/NAME.json holds, wide and narrow, in OUT/figures; return the wide files."""
+    record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+    drawings = {
+        figure: (partial(drawing, record), partial(finding, record))
+        for figure, (drawing, finding) in figures.items()
+    }
+    drawn = style.save_all(drawings, out / "figures", "theory")
+    return [out / "figures" / f"{figure}.svg" for figure in drawn]
 
 
 def main(

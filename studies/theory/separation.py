@@ -196,6 +196,8 @@ def _whole(counts: Counts) -> list[Any]:
 
 
 if __name__ == "__main__":
-    from studies.theory.separation_figure import draw_separation
+    from studies.theory.separation_figure import draw_separation, finding
 
-    record.main("separation", lambda seed: separate(seed=seed), {"separation": draw_separation})
+    record.main(
+        "separation", lambda seed: separate(seed=seed), {"separation": (draw_separation, finding)}
+    )

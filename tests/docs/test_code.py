@@ -17,6 +17,7 @@ ELSEWHERE = {
     "add-a-rule.md": "tests/test_extending.py",
     "curvature.md": "tests/test_readme.py",
     "hosts/accelerate.md": "tests/integrations/test_accelerate.py",
+    "hosts/config-driven.md": "tests/integrations/test_config_driven.py",
     "hosts/huggingface.md": "tests/integrations/test_huggingface.py",
     "hosts/lightning.md": "tests/integrations/test_lightning.py",
     "hosts/optax.md": "tests/integrations/test_optax.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import posixpath
 import re
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import config_files
 import pytest
 from site_pages import DOCS, FENCED, PAGES, ROOT, anchors_of, links_of
 
@@ -17,7 +18,25 @@ import autowarmup
 
 AT_THE_ROOT = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"]
 MODULES = ["autowarmup", "autowarmup.rules", "autowarmup.norms", "autowarmup.measure"]
-INTEGRATIONS = ["huggingface", "lightning", "optax", "tracking"]
+INTEGRATIONS = [
+    "axolotl", "huggingface", "lightning", "llamafactory", "optax", "torchtune", "tracking"
+]  # fmt: skip
+HOSTS = {"axolotl.integrations.base": "BasePlugin", "llamafactory.hparams": "read_args",
+         "llamafactory.train.tuner": "run_exp"}  # fmt: skip
+"""What integrations import of hosts that pin other versions of torch; here it is played."""
+
+
+@pytest.fixture(autouse=True)
+def hosts_are_there(monkeypatch):
+    for host in ("axolotl", "llamafactory"):
+        if importlib.util.find_spec(host) is None:
+            monkeypatch.delitem(sys.modules, f"autowarmup.integrations.{host}", raising=False)
+            for name, thing in HOSTS.items():
+                if name.startswith(host):
+                    config_files.stand_in(monkeypatch, name, **{thing: object})
+    yield
+    for host in ("axolotl", "llamafactory"):
+        sys.modules.pop(f"autowarmup.integrations.{host}", None)
 
 
 @pytest.mark.parametrize("path", [*AT_THE_ROOT, *(f"docs/{page}" for page in PAGES)])

@@ -111,11 +111,11 @@ def test_products_are_those_of_torch_func() -> None:
 def test_curvlinops_says_the_same(dtype: torch.dtype, close: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a DeprecationWarning at import
-        from curvlinops import HessianLinearOperator
+        linops = pytest.importorskip("curvlinops", reason="needs curvlinops-for-pytorch")
     net, (x, y) = small_net(dtype), batch(24, dtype)
     parameters = list(net.parameters())
     halves = [(x[:12], y[:12]), (x[12:], y[12:])]
-    theirs = HessianLinearOperator(net, nn.CrossEntropyLoss(), parameters, halves)
+    theirs = linops.HessianLinearOperator(net, nn.CrossEntropyLoss(), parameters, halves)
     closures = [lambda x=x, y=y: F.cross_entropy(net(x), y) for x, y in halves]
 
     vector = random_start(parameters, 5)

@@ -214,7 +214,7 @@ def test_a_loss_that_is_lost_does_not_stop_training():
 
 
 def test_an_optimizer_that_accelerate_prepared():
-    from accelerate import Accelerator
+    Accelerator = pytest.importorskip("accelerate", reason="needs accelerate").Accelerator
 
     model = layers(6, 3)
     accelerator = Accelerator(cpu=True)

@@ -22,8 +22,8 @@ from autowarmup.norms import LMOOptimizer
 SHAPES = [(6, 5), (6, 5), (4, 8), (2, 7), (7,), (400, 700)]
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-norm.md"
 OUTSIDE: dict[str, Any] = {"__name__": "page"}
-exec(compile(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0], PAGE.name, "exec",
-             dont_inherit=True), OUTSIDE)  # fmt: skip
+CODE = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
+exec(compile(CODE, PAGE.name, "exec", dont_inherit=True), OUTSIDE)
 CASES = [
     (norm, style)
     for norm in ("linf", "frobenius", "spectral", "adamw")

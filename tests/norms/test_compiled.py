@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Any
 
 import pytest
@@ -13,6 +14,10 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from autowarmup import AdaptiveWarmup
 from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="torch.compile was not tried on Windows"
+)
 
 
 def network() -> nn.Module:

@@ -33,7 +33,7 @@ from autowarmup.norms import (
 from autowarmup.norms.norm import BATCH
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-norm.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 OUTSIDE: dict[str, Any] = {"__name__": "page"}
 exec(compile(BLOCKS[0], PAGE.name, "exec", dont_inherit=True), OUTSIDE)
 RowNorm: Any = OUTSIDE["RowNorm"]

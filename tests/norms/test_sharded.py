@@ -14,6 +14,10 @@ import torch
 from autowarmup.norms import Frobenius
 from autowarmup.norms.sharded import is_sharded, shard_of
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="processes are forked here, which Windows cannot"
+)
+
 SCRIPT = Path(__file__).with_name("sharded_steps.py")
 # Parameters are of order 1 and one rounding of float32 there is 1.2e-7. Measured on four gloo
 # processes: l_inf and spectral 0, Frobenius 2.4e-7 (the order of the sum), AdamW 3.7e-9.

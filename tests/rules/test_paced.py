@@ -194,7 +194,7 @@ def test_any_losses_give_shares_within_bounds_and_a_state_that_saves(losses, tot
 @pytest.mark.skipif(not LOGS.exists(), reason="the losses of published runs are not here")
 @pytest.mark.parametrize("family", ["spectral", "other"])
 def test_published_runs_reach_the_peak_rate(family):
-    for run in json.loads(LOGS.read_text())["runs"]:
+    for run in json.loads(LOGS.read_text(encoding="utf-8"))["runs"]:
         states = walked(run["loss"], Run(len(run["loss"]), family=family))
         assert not lowered(states), run["name"]
         assert states[-1].share == 1.0

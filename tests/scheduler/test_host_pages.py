@@ -12,7 +12,7 @@ from torch import nn
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES = [*sorted((DOCS / "hosts").glob("*.md")), DOCS / "troubleshooting.md"]
 BLOCK = re.compile(r"^## ([^\n]*)\n(?:(?!^## ).)*?```python\n(.*?)```", re.DOTALL | re.MULTILINE)
-LOOPS = dict(BLOCK.findall((DOCS / "hosts" / "plain-loop.md").read_text()))
+LOOPS = dict(BLOCK.findall((DOCS / "hosts" / "plain-loop.md").read_text(encoding="utf-8")))
 
 
 class Classifier(nn.Module):
@@ -49,7 +49,7 @@ def test_the_plain_page_has_its_loops():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_compiles_and_links_lead_on(page):
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         compile(code, page.name, "exec")
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)

@@ -14,6 +14,10 @@ from torch import nn
 
 from autowarmup import AdaptiveWarmup, GapLaw
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="processes are forked here, which Windows cannot"
+)
+
 STEPS, EVERY = 100, 3
 LAW = {"rule": GapLaw(end=0.2, div=10.0, max_fraction=0.3)}
 PHASES = {

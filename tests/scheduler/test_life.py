@@ -98,7 +98,7 @@ def test_what_a_saved_state_has_otherwise_is_said_once():
 
 def test_the_page_on_runs_without_an_end_does_what_it_says(capsys):
     page = Path(__file__).parents[2] / "docs" / "open-end.md"
-    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     torch.manual_seed(0)
     exec(compile(block, str(page), "exec", dont_inherit=True), {})
     first, *told, last = capsys.readouterr().out.splitlines()

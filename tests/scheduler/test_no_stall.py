@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autowarmup import AdaptiveWarmup
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="torch.compile was not tried on Windows"
+)
 
 READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default)
 

@@ -6,8 +6,7 @@ Each module imports its framework, so none of them is imported here.
 from __future__ import annotations
 
 
-def missing(library: str, extra: str) -> ModuleNotFoundError:
+def missing(library: str, extra: str = "") -> ModuleNotFoundError:
     """Return what to raise where the library of a host is not installed."""
-    return ModuleNotFoundError(
-        f"this integration needs {library}: expected pip install 'autowarmup[{extra}]'"
-    )
+    asked = f"'autowarmup[{extra}]'" if extra else library
+    return ModuleNotFoundError(f"this integration needs {library}: expected pip install {asked}")

@@ -2,8 +2,8 @@
 
 The claim is a lock of the operating system on OUT/.autowarmup.lock, which ends with its process
 however that ends; containers on one machine and NFS with locks share it. Where locks do not reach,
-as on file systems without them or with locks of each machine's own, the file says who holds it, and
-a beat every few seconds that the holder is alive.
+as on Windows, on file systems without them or with locks of each machine's own, the file says who
+holds it, and a beat every few seconds that the holder is alive.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def claimed(out: str | Path) -> Iterator[None]:
         over.set()
         beat.join()
         _held.pop(place, None)
+        if file.name != NAME:  # no lock to lose, and Windows removes no open file
+            _close(handle)
         with contextlib.suppress(OSError):
             file.unlink()
         _close(handle)
@@ -131,9 +133,13 @@ def _take_without_locks(out: Path, file: Path) -> tuple[int, Path]:
         if _runs_here(owner) or (not _ended_here(owner) and _beats(file, owner)):
             raise _in_use(out, owner)
         aside = file.with_name(f"{NAME}.gone-{os.getpid()}-{time.monotonic_ns()}")
-        with contextlib.suppress(FileNotFoundError):
+        try:
             file.rename(aside)  # of several, one succeeds
             aside.unlink()
+        except FileNotFoundError:
+            pass
+        except PermissionError:  # Windows: its holder has it open, silent as it is
+            raise _in_use(out, owner) from None
 
 
 def _write_first(handle: int) -> int:
@@ -145,7 +151,8 @@ def _write_first(handle: int) -> int:
 def _write(handle: int, beats: int) -> None:
     text = json.dumps({**_me(), "beats": beats}).encode()
     with contextlib.suppress(OSError):  # a full disk; the lock itself needs no room
-        os.pwrite(handle, text, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, text)
         os.ftruncate(handle, len(text))
         _to_the_server(handle)
 
@@ -169,7 +176,7 @@ def _beats(file: Path, owner: dict[str, Any]) -> bool:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        held = json.loads(file.read_text())
+        held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}
@@ -184,7 +191,7 @@ def _me() -> dict[str, Any]:
 def _machine() -> str:
     """Return a name of the running kernel: containers on it share its locks."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return platform.node()
 
@@ -200,12 +207,14 @@ def _space() -> str:
 def _began(pid: int) -> str:
     """Return when a process began: numbers are used again."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
 
 
 def _same_space(owner: dict[str, Any]) -> bool:
+    if os.name == "nt":  # there a signal 0 is Ctrl-C: the beat alone says who lives
+        return False
     return (owner.get("machine"), owner.get("space")) == (_machine(), _space())
 
 
@@ -236,9 +245,10 @@ def _in_use(out: Path, owner: dict[str, Any]) -> ValueError:
 
 
 def _close(handle: int) -> None:
-    _handles.discard(handle)
-    with contextlib.suppress(OSError):
-        os.close(handle)
+    if handle in _handles:
+        _handles.discard(handle)
+        with contextlib.suppress(OSError):
+            os.close(handle)
 
 
 def _remove(folders: list[Path]) -> None:

@@ -30,6 +30,8 @@ def write_aside(path: Path, content: bytes | memoryview) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
+    if os.name == "nt":  # Windows opens no directory
+        return
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,9 +21,14 @@ from autowarmup.measure.blocks import choose_parameters, same_parameters
 from autowarmup.measure.determinism import Determinism, check_determinism, check_seen
 from autowarmup.measure.hessian import norm_on_batch
 from autowarmup.measure.passes import Gradients, streamed_gradient, undisturbed
+from autowarmup.measure.showing import draw_curvature, observed
 from autowarmup.measure.step_probe import NextBatch, StepProbe
 from autowarmup.measure.update_hooks import UpdateHooks
+from autowarmup.pages import curvature_page
 from autowarmup.wrappers import as_list
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Fields = dict[str, Any]  # of a `Point`
 
@@ -235,6 +241,47 @@ class CurvatureObserver:
             "counted": self.counted.facts(),
             "determinism": None if self.determinism is None else asdict(self.determinism),
         }
+
+    def report(self, out: str | Path | None = None) -> str:
+        """Return in a few sentences what was measured, and what it says of the curvature.
+
+        Args:
+            out: a directory: also write the page OUT/measure.html, its data and figures; needs
+                `autowarmup[report]`.
+
+        Raises:
+            ModuleNotFoundError: a package for pages is missing.
+            ValueError: with `out`, nothing was measured yet, or OUT holds files of others.
+        """
+        said = observed(self.trace, self.step, self.counted.name, self.lower_bound)
+        if out is None:
+            return said
+        optimizers = " and ".join(type(each).__name__ for each in self.optimizers)
+        model = type(self.model).__name__
+        page = curvature_page(
+            out,
+            self.trace,
+            label=f"{model}, {optimizers}",
+            about=f"{model} trained by {optimizers}, every {self.every}. update measured",
+            config={"model": model, "optimizer": optimizers, "every": self.every},
+            **{name: value for name, value in self.facts().items() if name != "every"},
+        )
+        return f"{said} {page}"
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the measured K over the gap, and the fitted law; needs matplotlib.
+
+        Args:
+            axes: of matplotlib, to draw into; new ones if not given.
+
+        Returns:
+            The axes; `.figure.savefig("curvature.png")` writes them.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is missing.
+            ValueError: what is given is no axes.
+        """
+        return draw_curvature(self.trace, self.lower_bound, axes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs; tensors only while a probe waits for the next batch."""

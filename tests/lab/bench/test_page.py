@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.pages import assert_stands_alone, needs_browser, visit
+from tests.pages import assert_fits, assert_stands_alone, findings, needs_browser, visit, words
 
 from autowarmup.lab.bench import curve_figures
+from autowarmup.lab.bench import findings as bench_findings
 from autowarmup.lab.bench.curve_figures import PANELS, chosen_rules, mean_curves
 from autowarmup.lab.bench.page import write_page
 from autowarmup.lab.bench.rules import described
@@ -23,6 +24,7 @@ from autowarmup.lab.bench.setups import Setup
 from autowarmup.lab.bench.summary import summarise
 from autowarmup.lab.bench.terminal import print_summary
 from autowarmup.lab.bench.verdict import headline, sentences
+from autowarmup.lab.report.numbers import percent
 
 Record = dict[str, Any]
 Make = Callable[..., Record]
@@ -92,7 +94,7 @@ def folder(
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_page_stands_alone(folder: Path, name: str) -> None:
-    text = (folder / name / "report.html").read_text()
+    text = words(folder / name / "report.html")
     assert_stands_alone(text, figures=len(FIGURES[name]))
 
 
@@ -100,7 +102,7 @@ def test_the_page_stands_alone(folder: Path, name: str) -> None:
 def test_the_page_says_what_the_summary_says(
     folder: Path, name: str, summaries: dict[str, Any]
 ) -> None:
-    text, summary = (folder / name / "report.html").read_text(), summaries[name]
+    text, summary = words(folder / name / "report.html"), summaries[name]
     held = json.loads((folder / name / "summary.json").read_text())
     assert held == {**summary, "robustness": ROBUSTNESS if name == "large" else []}
     assert headline(summary) in text
@@ -116,7 +118,7 @@ def test_the_page_says_what_the_summary_says(
 def test_a_large_page_has_tables_of_parts_and_of_robustness(
     folder: Path, summaries: dict[str, Any]
 ) -> None:
-    text = (folder / "large" / "report.html").read_text()
+    text = words(folder / "large" / "report.html")
     table = text[text.index('<table id="rules">') : text.index("What the words mean")]
     rows = re.findall(r'scope="row"[^>]*>([^<]*)<', table)
     assert len(rows) == len(summaries["large"]["rules"]) + 1
@@ -129,7 +131,7 @@ def test_a_large_page_has_tables_of_parts_and_of_robustness(
 
 
 def test_the_page_of_the_demo_goes_set_up_by_set_up(folder: Path, summaries: Any) -> None:
-    text, summary = (folder / "demo" / "report.html").read_text(), summaries["demo"]
+    text, summary = words(folder / "demo" / "report.html"), summaries["demo"]
     table = text[text.index('<table id="setups">') : text.index("What to make of it")]
     assert [setup["label"] for setup in summary["setups"]] == [
         "Muon, lr 0.006", "Lion, lr 0.003", "Normalized SGD, lr 0.3",
@@ -151,7 +153,8 @@ def test_drawing_again_changes_no_byte(
 ) -> None:
     monkeypatch.setattr(curve_figures, "PANELS", FEW_PANELS)
     write_page(tmp_path, summaries[name], records[name])
-    names = {f"{figure}.{kind}" for figure in FIGURES[name] for kind in ("svg", "png")}
+    names = {f"{figure}{size}.svg" for figure in FIGURES[name] for size in ("", "-narrow")}
+    names -= {"heat_map-narrow.svg"}  # as many columns as rules: it scrolls
     assert {path.name for path in (folder / name / "figures").iterdir()} == names
     for figure in names:
         same = (tmp_path / "figures" / figure).read_bytes()
@@ -203,7 +206,7 @@ def test_little_still_draws(case: str, tmp_path: Path, make_record: Make) -> Non
     }[case]
     summary = summarise(records, default_rule="flat")
     page = write_page(tmp_path, summary, records)
-    assert headline(summary) in page.read_text()
+    assert headline(summary) in words(page)
     print_summary(summary, Console(file=io.StringIO()))
 
 
@@ -252,12 +255,43 @@ def test_reading_a_summary_needs_no_drawing_packages() -> None:
 def test_the_page_opens_in_a_browser(folder: Path, tmp_path: Path, summaries: Any) -> None:
     page = folder / "demo" / "report.html"
     seen = visit(page, tmp_path, "--dump-dom")
-    assert headline(summaries["demo"]) in seen.dom
-    assert seen.dom.count("<svg") == len(FIGURES["demo"])
+    assert headline(summaries["demo"]) in seen.dom.replace("&nbsp;", " ")
+    assert seen.dom.count("<svg") == 2 * len(FIGURES["demo"])
     assert (seen.console, seen.requests) == ([], [])
     picture = tmp_path / "page.png"
     assert visit(page, tmp_path, f"--screenshot={picture}").console == []
-    assert _share_of_colour(picture, (213, 94, 0)) > 1e-4
+    assert _share_of_colour(picture, (192, 79, 14)) > 1e-4
+
+
+@needs_browser
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_page_fits_every_screen(folder: Path, tmp_path: Path, name: str) -> None:
+    assert_fits(folder / name / "report.html", tmp_path)
+
+
+def test_the_findings_are_those_of_the_data(folder: Path, summaries: Any, records: Any) -> None:
+    large = findings(words(folder / "large" / "report.html"))
+    line = summaries["large"]["rules"]["flat"]
+    mean, worst = (
+        f"{100 * line[k]:+.{d}f} %" for k, d in (("mean_regret", 2), ("worst_regret", 1))
+    )
+    assert (
+        f"flat (the default) costs {mean} on average and {worst} at worst" in large["mean_regret"]
+    )
+    assert f"{worst}, in {line['worst_setup']}" in large["worst_cases"]
+    regrets = [setup["regrets"]["flat"] for setup in summaries["large"]["setups"]]
+    near = sum(abs(regret) <= 0.01 for regret in regrets if regret is not None)
+    assert f"within 1 % of the best hand-tuned length in {near}, " in large["heat_map"]
+    demo = findings(words(folder / "demo" / "report.html"))
+    muon = summaries["demo"]["setups"][0]
+    assert (
+        f"{percent(muon['regrets']['paced'])} against linear 5 % in Muon" in demo["warmup_length"]
+    )
+    assert f"linear 5 % in Muon, lr 0.006 ({muon['best_val']:.3f})" in demo["runs"]
+    # Another default, another finding.
+    other = summarise(records["large"], default_rule="untuned")
+    for name in ("mean_regret", "heat_map", "worst_cases"):
+        assert getattr(bench_findings, name)(other) != large[name]
 
 
 @needs_browser

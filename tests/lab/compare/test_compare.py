@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.pages import assert_fits, assert_stands_alone, findings, needs_browser, words
 
 from autowarmup.lab.bench.records import read_records
 from autowarmup.lab.cli import main
@@ -75,9 +76,17 @@ def test_it_goes_on_where_it_stopped(own, tmp_path, monkeypatch):
     assert all(path.name.endswith(str(os.getpid())) for path in seen.iterdir())
     stored = json.loads((out / "summary.json").read_text())
     assert stored["rules"] == again["rules"]
-    page = (out / "report.html").read_text()
-    assert "<svg" in page
+    page = words(out / "report.html")
+    assert_stands_alone(page, figures=1)
+    assert findings(page) == {"differences": headline(again)}
+    assert findings(page) != {"differences": headline(first)}
     assert "your training: 6 runs" in page
+
+
+@needs_browser
+def test_the_page_fits_every_screen(own, tmp_path):
+    compare_rules(own.train, RULES, 5, out=tmp_path / "out", updates=1000)
+    assert_fits(tmp_path / "out" / "report.html", tmp_path)
 
 
 def test_processes_give_the_same_as_this_one(own, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pages import assert_stands_alone, needs_browser, visit
+from tests.pages import assert_fits, assert_stands_alone, findings, needs_browser, visit, words
 
 from autowarmup.history import Point, Trace
 from autowarmup.lab.curvature.figures import FIGURES
@@ -36,12 +36,12 @@ def folder(
 
 
 def test_the_page_stands_alone(folder: Path) -> None:
-    text = (folder / "measure.html").read_text()
+    text = words(folder / "measure.html")
     assert_stands_alone(text, figures=5)
 
 
 def test_the_page_says_what_the_record_says(folder: Path) -> None:
-    text = (folder / "measure.html").read_text()
+    text = words(folder / "measure.html")
     record = json.loads((folder / "measure.json").read_text())
     assert record["sentence"] in text
     assert "nan &lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -59,7 +59,7 @@ def test_drawing_again_changes_no_byte(folder: Path, tmp_path: Path) -> None:
     names = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert {str(name) for name in names} == {
         "measure.json", "measure.html",
-        *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")),
+        *(f"figures/{name}{size}.svg" for name in FIGURES for size in ("", "-narrow")),
     }  # fmt: skip
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
@@ -84,7 +84,7 @@ def test_edges_still_draw(name: str, make_record: MakeRecord, tmp_path: Path) ->
     record = make_record(EDGES[name], label=name)
     write_record(tmp_path, record)
     page(tmp_path)
-    text = (tmp_path / "measure.html").read_text()
+    text = words(tmp_path / "measure.html")
     assert name in text
     assert "nan" not in re.sub(r"<svg.*?</svg>|<code>.*?</code>", "", text, flags=re.DOTALL)
 
@@ -96,7 +96,7 @@ def test_objects_and_other_runs(
     about = object_about | {"source": source}
     write_record(tmp_path, make_record(traces["object"](), **about))
     page(tmp_path)
-    text = (tmp_path / "measure.html").read_text()
+    text = words(tmp_path / "measure.html")
     assert "H0 + H1·gap" in text
     assert "Four layers. Hessian norm H: the largest" in text
     assert "0 (known)" in text
@@ -108,13 +108,13 @@ def test_objects_and_other_runs(
     write_record(tmp_path, make_record(bare, config={"optimizer": "lion"}))
     page(tmp_path)
     assert not (tmp_path / "figures" / "trust_ratio.svg").exists()
-    assert "FineWeb" not in (tmp_path / "measure.html").read_text()
+    assert "FineWeb" not in words(tmp_path / "measure.html")
 
 
 def test_a_diverged_run_says_so(traces: Traces, make_record: MakeRecord, tmp_path: Path) -> None:
     write_record(tmp_path, make_record(traces["diverging"]()))
     page(tmp_path)
-    text = (tmp_path / "measure.html").read_text()
+    text = words(tmp_path / "measure.html")
     assert "8 measured values were not finite and are left out" in text
     assert "Here the gap rose" in text
 
@@ -154,5 +154,25 @@ def test_reading_needs_no_drawing_packages() -> None:
 @needs_browser
 def test_the_page_opens_in_a_browser(folder: Path, tmp_path: Path) -> None:
     seen = visit(folder / "measure.html", tmp_path, "--dump-dom")
-    assert seen.dom.count("<svg") == 5
+    assert seen.dom.count("<svg") == 10
     assert (seen.console, seen.requests) == ([], [])
+    assert_fits(folder / "measure.html", tmp_path)
+
+
+def test_the_findings_are_those_of_the_data(
+    folder: Path, traces: Traces, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    found = findings(words(folder / "measure.html"))
+    record = json.loads((folder / "measure.json").read_text())
+    assert found["curvature_gap"] == record["sentence"]
+    ratios = [point["trust_ratio"] for point in record["points"] if "trust_ratio" in point]
+    rose = sum(ratio < 0 for ratio in ratios)
+    assert f"it rose in {rose:,} of {len(ratios):,} measured steps" in found["trust_ratio"]
+    assert "Over the run K rises from about 190" in found["curvature_step"]
+    assert "of the law, nine in ten within" in found["residuals"]
+    # Other data, other findings.
+    write_record(tmp_path, make_record(traces["muon"](steps=400, seed=3)))
+    page(tmp_path)
+    others = findings(words(tmp_path / "measure.html"))
+    assert set(others) == set(found)
+    assert [name for name in found if found[name] == others[name]] == []

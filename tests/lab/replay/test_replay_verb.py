@@ -6,10 +6,10 @@ import json
 import re
 import time
 import tracemalloc
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from tests.pages import assert_fits, assert_stands_alone, findings, needs_browser, words
 
 from autowarmup import replay
 from autowarmup.lab.cli import main
@@ -110,33 +110,29 @@ def test_the_record_holds_what_the_library_says(folder, capsys):
     assert len(record["rules"][0]["lowered"]) == 2
 
 
-class Links(HTMLParser):
-    outside: list[str]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name in ("src", "href") and value and not value.startswith(("#", "data:")):
-                self.outside.append(value)
-
-
 def test_the_page_stands_alone_and_is_the_same_every_time(folder, capsys):
     for out in ("one", "two"):
         said(f"replay bad.csv --rules default,watched,none --out {out}", capsys)
     first, second = (folder / out / "report.html" for out in ("one", "two"))
-    page = first.read_text()
-    assert page.replace("--out one", "") == second.read_text().replace("--out two", "")
-    links = Links()
-    links.outside = []
-    links.feed(page)
-    assert links.outside == []
+    page = words(first)
+    assert page.replace("--out one", "") == words(second).replace("--out two", "")
+    assert_stands_alone(page, figures=1)
+    record = json.loads((folder / "one" / "replay.json").read_text())
+    assert findings(page) == {"replay": headline(record)}
     for word in ("The rule paced", "no forecast", "bad.csv, read as CSV", "no warm-up", "<svg"):
         assert word in page
     assert {path.name for path in (folder / "one").iterdir()} == {
         "report.html", "replay.json", "figures",
     }  # fmt: skip
     assert {path.name for path in (folder / "one" / "figures").iterdir()} == {
-        "replay.svg", "replay.png",
+        "replay.svg", "replay-narrow.svg",
     }  # fmt: skip
+
+
+@needs_browser
+def test_the_page_fits_every_screen(folder, tmp_path, capsys):
+    said("replay bad.csv --rules default,watched,untuned,none --out wide", capsys)
+    assert_fits(folder / "wide" / "report.html", tmp_path)
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])

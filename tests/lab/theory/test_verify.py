@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.pages import Loads
+from tests.pages import assert_fits, assert_stands_alone, needs_browser, words
 
 from autowarmup.lab.cli import main
 from autowarmup.lab.theory import rules
@@ -105,12 +105,9 @@ def test_the_terminal_has_a_line_for_every_statement(report):
 
 def test_the_page_stands_alone_and_says_what_the_rows_say(report, tmp_path):
     page = report.write(tmp_path / "new")
-    text = page.read_text()
-    tags = Loads()
-    tags.feed(text)
-    assert tags.found == ["data:,"]
-    assert "script" not in tags.tags
-    assert tags.tags.count("details") == len({(r.statement, r.expected_fail) for r in report.rows})
+    text = words(page)
+    assert_stands_alone(text, figures=0)
+    assert text.count("<details>") == len({(r.statement, r.expected_fail) for r in report.rows})
     assert headline(report) in text
     assert "printed: " not in text
     held = json.loads((tmp_path / "new" / "theory.json").read_text())
@@ -118,7 +115,12 @@ def test_the_page_stands_alone_and_says_what_the_rows_say(report, tmp_path):
     fields = {"statement", "objective", "measured", "bound", "margin", "verdict", "expected_fail"}
     assert all(fields <= set(row) for row in held["rows"])
     assert {row["verdict"] for row in held["rows"]} <= {"pass", "fail", "vacuous"}
-    assert report.write(tmp_path / "new").read_text() == text
+    assert words(report.write(tmp_path / "new")) == text
+
+
+@needs_browser
+def test_the_page_fits_every_screen(report, tmp_path):
+    assert_fits(report.write(tmp_path), tmp_path)
 
 
 def test_comparing_takes_the_worst_instance():

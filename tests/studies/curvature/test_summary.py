@@ -65,7 +65,7 @@ def test_a_folder_of_runs_becomes_a_summary_and_two_figures(tmp_path: Path) -> N
     assert (muon["steps"], muon["norm"], muon["K1_sign"]) == (2000, "spectral", "positive")
     assert muon["slope_interval"][0] < muon["slope"] < muon["slope_interval"][1]
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        "overview.svg", "overview.png", "slopes.svg", "slopes.png",
+        "overview.svg", "overview-narrow.svg", "slopes.svg", "slopes-narrow.svg",
     }  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def test_a_run_that_says_nothing_is_shown_too(
     row = summary_row("single", single)
     assert (row["slope"], row["r_squared"], row["K1_sign"]) == (None, None, "–")
     assert row["status"] == "diverged"
-    draw([falling, single] * 4, tmp_path)
+    draw([falling, single] * 4, tmp_path, "Four of 8 fall.")
+    assert "<title>Four of 8 fall.</title>" in (tmp_path / "overview.svg").read_text()
     assert "(diverged)" in (tmp_path / "slopes.svg").read_text()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from autowarmup.lab.theory.checks import networks as checks
 from autowarmup.lab.theory.networks import Size
-from studies.theory import counts, neural, record
+from studies.theory import counts, neural, picture_figure, record, separation_figure
 from studies.theory.picture_figure import draw_picture, sooner
 from studies.theory.separation_figure import advantage, draw_separation
 
@@ -24,9 +24,9 @@ def held(name: str) -> dict:
 def test_the_separation_says_what_the_record_says():
     found = held("separation")
     figure = draw_separation(found)
-    title = figure.get_suptitle()
-    assert f"{advantage(found, '1'):.1f} times" in title
-    assert f"{advantage(found, '2'):.1f} times in two" in title
+    said = separation_figure.finding(found)
+    assert f"{advantage(found, '1'):.1f} times" in said
+    assert f"{advantage(found, '2'):.1f} times in two" in said
     line, plane, ratio = figure.axes
     at = found["decades"].index(found["main_decades"])
     for axes, dimension in ((line, "1"), (plane, "2")):
@@ -41,7 +41,9 @@ def test_the_picture_has_a_column_for_every_norm():
     found = held("picture")
     figure = draw_picture(found)
     assert len(figure.axes) == 2 * len(found["norms"])
-    assert f"{min(sooner(found)):.0f} to {max(sooner(found)):.0f} times" in figure.get_suptitle()
+    assert f"{min(sooner(found)):.0f} to {max(sooner(found)):.0f} times" in picture_figure.finding(
+        found
+    )
     for side, axes in zip(found["norms"].values(), figure.axes[:3], strict=True):
         assert list(axes.lines[0].get_ydata()) == side["drawn"]["theorem"]["lr"]
     texts = {text.get_text() for axes in figure.axes for text in axes.texts}
@@ -51,7 +53,10 @@ def test_the_picture_has_a_column_for_every_norm():
 
 
 def test_a_study_writes_its_record_and_draws_it(tmp_path, capsys):
-    found, figures = held("separation"), {"separation": draw_separation}
+    found, figures = (
+        held("separation"),
+        {"separation": (draw_separation, separation_figure.finding)},
+    )
     arguments = ["--seed", "4", "--out", str(tmp_path)]
     record.main("separation", lambda seed: {**found, "seed": seed}, figures, arguments)
     path = tmp_path / "figures" / "separation.svg"
@@ -61,7 +66,7 @@ def test_a_study_writes_its_record_and_draws_it(tmp_path, capsys):
     assert written["command"] == "python -m studies.theory.separation --seed 4"
     before = path.read_bytes()
     ElementTree.fromstring(before)
-    assert path.with_suffix(".png").stat().st_size > 10_000
+    assert path.with_stem("separation-narrow").stat().st_size > 10_000
     # Drawn again, a record gives the same bytes; nothing is run.
     record.main("separation", lambda seed: {}, figures, ["--draw", "--out", str(tmp_path)])
     assert path.read_bytes() == before
@@ -69,8 +74,8 @@ def test_a_study_writes_its_record_and_draws_it(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["separation", "picture", "counts_lmo", "counts_gd", "neural"])
 def test_every_figure_is_committed(name):
-    for ending in ("svg", "png"):
-        assert (RESULTS / "figures" / f"{name}.{ending}").stat().st_size > 10_000
+    for size in ("", "-narrow"):
+        assert (RESULTS / "figures" / f"{name}{size}.svg").stat().st_size > 10_000
 
 
 def test_a_negative_seed_is_refused(capsys):
@@ -88,8 +93,11 @@ def test_counts_are_below_their_bounds_and_drawn(tmp_path):
         assert all(taken <= allowed for taken, allowed in pairs), name
     record.write("counts", found, tmp_path)
     record.draw("counts", counts.DRAWINGS, tmp_path)
+    held_lmo = counts.finding(counts.FIGURES["counts_lmo"], found)
+    many = len(found["statements"][counts.STAR]["bound"])
+    assert f"star-convex: {many:,} random functions, 0 above the bound" in held_lmo
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        f"{name}.{ending}" for name in counts.FIGURES for ending in ("svg", "png")
+        f"{name}{size}.svg" for name in counts.FIGURES for size in ("", "-narrow")
     }
 
 
@@ -105,9 +113,11 @@ def test_the_study_of_networks_is_recorded_and_drawn(monkeypatch, tmp_path):
         assert np.all(bound >= norm) != entry["expected_fail"], name
     found["objects"] = {name: found["objects"][name] for name in ("leaky-relu", "toy-ce")}
     record.write("neural", found, tmp_path)
-    (path,) = record.draw("neural", {"neural": neural.draw_networks}, tmp_path)
+    (path,) = record.draw("neural", {"neural": (neural.draw_networks, neural.finding)}, tmp_path)
     assert path.stat().st_size > 10_000
-    assert path.with_suffix(".png").exists()
+    said = neural.finding(found)
+    assert "leaky ReLU net: bound" in said
+    assert "without f*: violated: measured up to" in said
 
 
 def test_the_committed_records_are_clean():

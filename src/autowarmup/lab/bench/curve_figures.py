@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autowarmup.lab.bench.mean_figure import LEGEND
-from autowarmup.lab.bench.names import colour_of
 from autowarmup.lab.bench.rules import length_of
 from autowarmup.lab.bench.setups import key
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import percent, tick_percent
+from autowarmup.lab.report.rule_looks import colour_of
 from autowarmup.lab.report.words import rule_name
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def looks_of(summary: Json) -> Looks:
     lengths = {rule: length_of(rule, steps) for rule in lines if lines[rule]["kind"] == "fixed"}
     looks: Looks = {
         rule: {"color": colour, "linewidth": 1.4, "zorder": 3}
-        for rule, colour in style.ramp(sorted(lengths, key=lambda r: lengths[r] or 0)).items()
+        for rule, colour in style.length_colours(
+            sorted(lengths, key=lambda r: lengths[r] or 0)
+        ).items()
     }
     for rule in lines:
         main = rule == summary["default_rule"]
@@ -135,28 +137,23 @@ def _worst_case(
     line, best, steps = summary["rules"][rule], setup["best_hand_tuned"], setup["setup"]["steps"]
     colour = colour_of(line["kind"], main=rule == summary["default_rule"])
     curves = {name: mean_curves([r for r in records if r["rule"] == name]) for name in (best, rule)}
-    # A length has the colour of the best length: there the best is dashed.
-    dashes = "--" if line["kind"] == "fixed" else "-"
     at, loss, _ = curves[rule]
     against = curves[best][1]
     shared = min(len(loss), len(against))
     share, excess = at[:shared] / steps, loss[:shared] / against[:shared] - 1.0
-    losses.axhline(0.0, color=style.HAND_TUNED, linewidth=1.5, linestyle=dashes)
+    losses.axhline(0.0, color=palette.HAND, linewidth=1.5, linestyle="--")
     losses.plot(share, excess, color=colour, linewidth=1.7)
     losses.plot(
         1.0, line["worst_regret"], marker="o", markersize=7, color=colour, clip_on=False, zorder=5
     )
     _fit(losses, share, excess, line["worst_regret"])
-    for name, look in ((best, dashes), (rule, "-")):
+    for name, dashes, ink in ((best, "--", palette.HAND), (rule, "-", colour)):
         at, _, factor = curves[name]
-        ink = colour if name == rule else style.HAND_TUNED
-        rates.plot(at / steps, factor, linewidth=1.7, linestyle=look, color=ink)
-    losses.set_title(
-        f"{rule_name(rule)}: {percent(line['worst_regret'])}", color=colour, pad=32, fontsize=11.5
-    )
+        rates.plot(at / steps, factor, linewidth=1.7, linestyle=dashes, color=ink)
+    losses.set_title(f"{rule_name(rule)}: {percent(line['worst_regret'])}", pad=32, fontsize=11.5)
     losses.text(
         0.0, 1.04, f"{setup['label']}\nbest length there: {rule_name(best)}",
-        transform=losses.transAxes, fontsize=8.5, color=style.MUTED, va="bottom",
+        transform=losses.transAxes, fontsize=8.5, color=palette.MUTED, va="bottom",
     )  # fmt: skip
     losses.set_ylabel("loss against best", fontsize=9.5)
     losses.yaxis.set_major_formatter(tick_percent)
@@ -204,11 +201,10 @@ def _fit(axes: Axes, share: np.ndarray, excess: np.ndarray, last: float) -> None
 
 def _entries(rules: Sequence[str], summary: Json) -> dict[str, Any]:
     kinds = {summary["rules"][rule]["kind"] for rule in rules if rule != summary["default_rule"]}
-    words = {**LEGEND, "fixed": "one length for all (the best is then dashed)"}
-    entries = {"best hand-tuned length of that set-up": style.stroke(style.HAND_TUNED)}
+    entries = {"best hand-tuned length of that set-up": style.stroke(palette.HAND, linestyle="--")}
     if summary["default_rule"] in rules:
-        entries["default"] = style.stroke(style.ADAPTIVE)
-    for kind, text in words.items():
+        entries["default"] = style.stroke(palette.DEFAULT)
+    for kind, text in LEGEND.items():
         if kind in kinds:
             entries[text] = style.stroke(colour_of(kind))
-    return entries | {"final validation loss": style.dot(style.MUTED, 7)}
+    return entries | {"final validation loss": style.dot(palette.MUTED, 7)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from autowarmup.lab.bench.curve_figures import Looks, looks_of
 from autowarmup.lab.bench.rules import length_of
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import percent
 from autowarmup.lab.report.words import rule_name
 
@@ -51,7 +51,7 @@ def _panel(axes: Axes, setup: Json, summary: Json, looks: Looks) -> None:
     ordered = sorted(shares, key=lambda rule: shares[rule])
     whole = [rule for rule in ordered if setup["regrets"][rule] is not None]
     values = {rule: sum(known[rule]) / len(known[rule]) for rule in kinds if known[rule]}
-    axes.plot([shares[r] for r in whole], [values[r] for r in whole], color=style.HAND_TUNED,
+    axes.plot([shares[r] for r in whole], [values[r] for r in whole], color=palette.HAND,
               linewidth=1.3, zorder=5)  # fmt: skip
     for rule in ordered:
         if rule not in whole:
@@ -60,9 +60,10 @@ def _panel(axes: Axes, setup: Json, summary: Json, looks: Looks) -> None:
         best = rule == setup["best_hand_tuned"]
         for size, inside in ((7.5, looks[rule]["color"]), *([(14, "none")] if best else [])):
             axes.plot(shares[rule], values[rule], marker="o", markersize=size, zorder=6,
-                      color=inside, markeredgecolor=style.HAND_TUNED)  # fmt: skip
+                      linestyle="none", markerfacecolor=inside,
+                      markeredgecolor=palette.HAND)  # fmt: skip
         for loss in known[rule] if len(known[rule]) > 1 else ():
-            axes.plot(shares[rule], loss, ".", color=style.HAND_TUNED, markersize=4, zorder=5)
+            axes.plot(shares[rule], loss, ".", color=palette.HAND, markersize=4, zorder=5)
     axes.margins(y=0.15)
     for rule in values:
         if kinds[rule] != "fixed":
@@ -70,7 +71,7 @@ def _panel(axes: Axes, setup: Json, summary: Json, looks: Looks) -> None:
             _across(axes, setup, rule, values[rule], looks, end[0], rule == default)
     if default in kinds and default not in values:
         axes.text(0.02, 0.95, f"{rule_name(default)}: diverged", transform=axes.transAxes, va="top",
-                  color=style.TROUBLE, weight="bold")  # fmt: skip
+                  color=palette.WORSE, weight="bold")  # fmt: skip
 
 
 def _percent_axis(axes: Axes, shares: list[float]) -> None:
@@ -93,7 +94,7 @@ def _across(
     share = right if end is None else max(1.0, end) / setup["setup"]["steps"]
     colour = looks[rule]["color"]
     axes.plot(min(max(share, left), right), value, marker="D", markersize=7.5, zorder=7,
-              color=colour, markeredgecolor="white", clip_on=False)  # fmt: skip
+              color=colour, markeredgecolor=palette.GROUND, clip_on=False)  # fmt: skip
     if not main:
         return
     axes.axhline(value, color=colour, linewidth=2.6, zorder=4)
@@ -102,21 +103,21 @@ def _across(
     regret = setup["regrets"][rule]
     text = f"{rule_name(rule)} {value:.3f}" + ("" if regret is None else f" ({percent(regret)})")
     axes.text(0.985, 0.985, text, transform=axes.transAxes, ha="right", va="top", color=colour,
-              weight="bold", zorder=8, path_effects=style.halo())  # fmt: skip
+              weight="bold", zorder=8, gid="halo")  # fmt: skip
 
 
 def _mark_trouble(axes: Axes, share: float, diverged: int) -> None:
     where = axes.get_xaxis_transform()
-    axes.plot(share, 1.0, marker="X", markersize=9, color=style.TROUBLE, transform=where,
+    axes.plot(share, 1.0, marker="X", markersize=9, color=palette.WORSE, transform=where,
               clip_on=False, zorder=7)  # fmt: skip
     axes.text(share, 0.94, "diverged" if diverged else "not yet run", transform=where, va="top",
-              ha="center", color=style.TROUBLE, fontsize=8.5, rotation=90)  # fmt: skip
+              ha="center", color=palette.WORSE, fontsize=8.5, rotation=90)  # fmt: skip
 
 
 def _entries(summary: Json) -> dict[str, Any]:
-    blue: dict[str, Any] = {"markeredgecolor": style.HAND_TUNED}
+    blue: dict[str, Any] = {"markeredgecolor": palette.HAND}
     entries: dict[str, Any] = {
-        "hand-tuned linear warm-up": style.dot("#8fa9c2", **blue),
+        "hand-tuned linear warm-up": style.dot(palette.LENGTHS[2], **blue),
         "best hand-tuned": style.dot("none", 12, markeredgewidth=1.6, **blue),
     }
     for rule, look in looks_of(summary).items():

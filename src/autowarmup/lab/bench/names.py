@@ -9,7 +9,6 @@ from typing import Any
 
 from autowarmup.lab.bench.sets import HORIZONS, MULTIPLES
 from autowarmup.lab.bench.setups import BEST, LARGE_BATCH, OWN, SIZES, Setup, best_rate
-from autowarmup.lab.report import style
 from autowarmup.lab.report.words import optimizer_name
 
 COLUMNS = (
@@ -32,18 +31,6 @@ TUNED_ONCE = "hand-tuned on one seed"
 
 KINDS = {"fixed": "hand-tuned", "literature": "from papers", "own": "ours"}
 """Kinds of rules in words."""
-
-_COLOURS = {"fixed": style.HAND_TUNED, "literature": "#00805c", "own": "#b0508c"}
-
-
-def colour_of(kind: str, *, main: bool = False) -> str:
-    """Return a rule's colour: by its kind, or that of the default.
-
-    Example:
-        >>> colour_of("fixed"), colour_of("own", main=True)
-        ('#2a5c8f', '#d55e00')
-    """
-    return style.ADAPTIVE if main else _COLOURS.get(kind, style.MUTED)
 
 
 def multiple_of(setup: Mapping[str, Any]) -> float | None:

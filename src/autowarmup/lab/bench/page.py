@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from autowarmup.lab.bench import findings
 from autowarmup.lab.bench.names import COLUMNS, KINDS, TUNED_ONCE, setup_name
 from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.regret import mean
@@ -13,7 +15,7 @@ from autowarmup.lab.bench.rules import described
 from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences, shown_to_work_only
 from autowarmup.lab.files import write_aside, write_json
 from autowarmup.lab.report.numbers import count, percent, share
-from autowarmup.lab.report.page import figure_svg, render
+from autowarmup.lab.report.page import pictures, render
 from autowarmup.lab.report.words import rule_name
 
 Json = Mapping[str, Any]
@@ -22,22 +24,23 @@ PAGE = "report.html"
 
 
 def draw(records: Iterable[Record], summary: Json, folder: Path) -> list[str]:
-    """Write every figure that fits the summary as FOLDER/NAME.svg and .png; return their names."""
+    """Write every figure that fits the summary into FOLDER, wide and narrow; return their names."""
     # Drawing needs the extra packages of `autowarmup[report]`; a summary does not.
     from autowarmup.lab.bench import curve_figures, heat_figure, length_figure, mean_figure
     from autowarmup.lab.report import style
 
     records = [record for record in records if not record["options"]]
-    drawings: dict[str, Callable[[], Any]] = {
-        "mean_regret": lambda: mean_figure.draw_mean_regret(summary),
-        "heat_map": lambda: heat_figure.draw_heat_map(summary),
-        "worst_cases": lambda: curve_figures.draw_worst_cases(records, summary),
+    drawn: dict[str, tuple[Callable[..., Any], Callable[[Json], str]]] = {
+        "mean_regret": (mean_figure.draw_mean_regret, findings.mean_regret),
+        "heat_map": (heat_figure.draw_heat_map, findings.heat_map),
+        "worst_cases": (partial(curve_figures.draw_worst_cases, records), findings.worst_cases),
     }
     if len(summary["setups"]) <= FEW:
-        drawings = {
-            "warmup_length": lambda: length_figure.draw_length(summary),
-            "runs": lambda: curve_figures.draw_runs(records, summary),
+        drawn = {
+            "warmup_length": (length_figure.draw_length, findings.warmup_length),
+            "runs": (partial(curve_figures.draw_runs, records), findings.runs),
         }
+    drawings = {name: (partial(d, summary), partial(f, summary)) for name, (d, f) in drawn.items()}
     return style.save_all(drawings, folder, "bench")
 
 
@@ -74,7 +77,7 @@ def write_page(
         headline=headline(summary),
         sentences=sentences(summary),
         subject=_subject(summary),
-        svg={name: figure_svg(out / "figures", name) for name in names},
+        figures={f["name"]: f for f in pictures(out / "figures", dict.fromkeys(names, ("", "")))},
         setups=[_setup(setup, summary["default_rule"]) for setup in summary["setups"] if few],
         rows=_rows(summary),
         columns=[] if few else _columns(summary),

@@ -16,6 +16,7 @@ from autowarmup.lab.bench.ray_pool import RayOptions
 from autowarmup.lab.bench.records import Record, key_of, make_record, read_records
 from autowarmup.lab.bench.setups import OWN, Setup
 from autowarmup.lab.claim import claimed
+from autowarmup.lab.compare.comparison import Comparison
 from autowarmup.lab.compare.page import write_page
 from autowarmup.lab.compare.statistics import compared
 from autowarmup.lab.rule_list import rule_list
@@ -60,7 +61,7 @@ def compare_rules(
     workers: int = 0,
     ray: RayOptions | None = None,
     progress: bool = False,
-) -> dict[str, Any]:
+) -> Comparison:
     """Train with every rule on every seed and return what each brings against the first.
 
     A run is stored in OUT/runs when it ends: the same call goes on where it stopped. Stored runs
@@ -82,9 +83,10 @@ def compare_rules(
         progress: show a live display on the terminal.
 
     Returns:
-        The comparison as plain JSON values: for each rule the mean loss and its standard error, the
-        mean difference to the reference over the seeds with its standard error and 95 % interval,
-        and a verdict: "lower", "higher", "open" or `None` (`no_verdict_because` says why).
+        The comparison, a dictionary of plain JSON values with `report()` and `plot()`: for each
+        rule the mean loss and its standard error, the mean difference to the reference over the
+        seeds with its standard error and 95 % interval, and a verdict: "lower", "higher", "open" or
+        `None` (`no_verdict_because` says why).
 
     Raises:
         ValueError: no rule or one twice, no seed, a directory with files of others, or every run
@@ -106,7 +108,7 @@ def compare_rules(
 
 def run_and_compare(
     plans: Sequence[RunPlan], out: Path, updates: int | None, *, command: str = "", **running: Any
-) -> dict[str, Any]:
+) -> Comparison:
     """Run what is missing of a plan, return the comparison, and write its page.
 
     The directory belongs to this process until the page is written.
@@ -128,7 +130,7 @@ def run_and_compare(
 
 def _finish(
     plans: Sequence[RunPlan], out: Path, outcome: Outcome, updates: int | None, command: str
-) -> dict[str, Any]:
+) -> Comparison:
     """Return the comparison of what is stored of a plan, and write its page.
 
     Raises:
@@ -151,7 +153,7 @@ def _finish(
         "failures": list(outcome.failures),
     }
     write_page(out, summary, command=command)
-    return summary
+    return Comparison(summary)
 
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:

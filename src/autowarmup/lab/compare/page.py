@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ Json = Mapping[str, Any]
 
 PAGE = "report.html"
 _CAPTION = (
-    "Diamond: the mean difference over the seeds. Line: its 95 % interval, by Student's t. Dots: "
-    "the seeds. A rule whose line crosses 0 cannot be told from the reference."
+    "Large mark: the mean difference over the seeds (round: a hand-tuned length). Line: its 95 % "
+    "interval, by Student's t. Small dots: the seeds. A rule whose line crosses 0 cannot be told "
+    "from the reference."
 )
 
 
@@ -34,7 +36,9 @@ def write_page(out: Path, summary: Json, *, command: str = "") -> Path:
     machine = environment()
     write_json(out / "summary.json", {"command": command, "environment": machine, **summary})
     drawn = style.save_all(
-        {"differences": lambda: draw_differences(summary)}, out / "figures", "compare"
+        {"differences": (partial(draw_differences, summary), partial(headline, summary))},
+        out / "figures",
+        "compare",
     )
     captions = dict.fromkeys(drawn, ("Difference to the reference", _CAPTION))
     page = render(

@@ -1,6 +1,6 @@
 """The figures of one measured run, drawn from its record, never from training.
 
-`draw(record, folder)` writes each as SVG and PNG and leaves out what was not measured:
+`draw(record, folder)` writes each, wide and narrow, and leaves out what was not measured:
     1 curvature_gap    K against the gap, points coloured by step, with the fitted laws
     2 curvature_step   K, and below it the gap, against the step
     3 curvature_rate   K against the learning rate
@@ -12,11 +12,13 @@ For objects the same with the Hessian norm H.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autowarmup.lab.curvature.findings import finding
 from autowarmup.lab.curvature.names import quantity_name
 from autowarmup.lab.curvature.series import (
     Series,
@@ -28,7 +30,7 @@ from autowarmup.lab.curvature.series import (
     series,
 )
 from autowarmup.lab.report import axes as look
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,44 +40,37 @@ Json = Mapping[str, Any]
 
 FIGURES = ("curvature_gap", "curvature_step", "curvature_rate", "trust_ratio", "residuals")
 
-# Beside the main quantity; Okabe and Ito's palette, each with a dash of its own.
+# Beside the main quantity; told apart by their dashes, for they have no meaning in colour.
 _OTHERS = {
-    "K": ("#0072b2", "-"),
-    "K_dir": ("#b0508c", "-"),
-    "K_next": ("#0072b2", (0, (5, 1.5))),
-    "K_noise": ("#8a949e", (0, (1.2, 1.2))),
+    "K": (palette.INK, "-"),
+    "K_dir": (palette.INK, (0, (5, 1.5))),
+    "K_next": (palette.OTHER, "-"),
+    "K_noise": (palette.OTHER, (0, (1.2, 1.2))),
 }
 _TRUST_RANGE = (-1.5, 2.2)
 _TRUST_LEVELS = {
-    "1: the loss fell as much as the slope promised": (1.0, "-"),
-    "0: the step gained nothing; below 0 the loss rose": (0.0, (0, (5, 2))),
+    "1: the loss fell as promised": (1.0, "-"),
+    "0: nothing gained; below 0 the loss rose": (0.0, (0, (5, 2))),
 }
 
 
 def draw(record: Json, folder: str | Path) -> list[str]:
-    """Write every figure that the record has data for and return the names.
-
-    Figures of an earlier drawing that have no data any more are removed.
-    """
+    """Write every figure that the record has data for and return the names."""
     drawings: tuple[Callable[[Json], Figure | None], ...] = (
         _curvature_gap, _curvature_step, _curvature_rate, _trust_ratio, _residuals,
     )  # fmt: skip
-    folder, names = Path(folder), []
-    for name, drawing in zip(FIGURES, drawings, strict=True):
-        with style.styled(name):
-            figure = drawing(record)
-            if figure is not None:
-                style.save(figure, folder, name)
-                names.append(name)
-                continue
-        for ending in ("svg", "png"):
-            (folder / f"{name}.{ending}").unlink(missing_ok=True)
-    return names
+    return style.save_all(
+        {
+            name: (partial(drawing, record), partial(finding, name, record))
+            for name, drawing in zip(FIGURES, drawings, strict=True)
+        },
+        Path(folder),
+        "curvature",
+    )
 
 
 def _panel(width: float, height: float) -> tuple[Figure, Axes]:
-    figure, ((axes,),) = style.panels(1)
-    figure.set_size_inches(width, height)
+    figure, ((axes,),) = style.panels(1, width=width, height=height - 0.5)
     return figure, axes
 
 
@@ -119,8 +114,7 @@ def _curvature_step(record: Json) -> Figure | None:
     main = series(record).thinned()
     if not len(main):
         return None
-    figure, ((top, bottom),) = style.panels(1, rows_each=2)
-    figure.set_size_inches(6.2, 6.2)
+    figure, ((top, bottom),) = style.panels(1, rows_each=2, width=6.2, height=2.85)
     others = {}
     for name in _OTHERS:
         points = [point for point in all_points(record) if name in point]
@@ -141,7 +135,7 @@ def _curvature_step(record: Json) -> Figure | None:
     top.set_ylabel(quantity_name(main.quantity))
     look.title(top, record)
     known = main.where(np.isfinite(main.gap))
-    bottom.plot(known.step, known.gap, color=style.FAINT, linewidth=1.2, zorder=2)
+    bottom.plot(known.step, known.gap, color=palette.LINE, linewidth=1.2, zorder=2)
     look.time_points(bottom, known.step, known.gap, known.step)
     look.scale(bottom.yaxis, known.gap, factor=20.0)
     bottom.set_ylabel("gap = loss − f*")
@@ -160,11 +154,13 @@ def _shade_window(axes: Axes, record: Json, words: str = "") -> None:
     window = record["window"]
     if not window or window["last_step"] <= window["first_step"]:
         return
-    axes.axvspan(window["first_step"], window["last_step"], color="#fdf1e7", zorder=0, linewidth=0)
+    axes.axvspan(
+        window["first_step"], window["last_step"], color=palette.BAND, zorder=0, linewidth=0
+    )
     rose = gap_rose(series(record))  # the words stand in the corner that the gap leaves free
     side = "top" if rose else "bottom"
     place = {"transform": axes.get_xaxis_transform(), "ha": "left", "va": side}
-    ink = {"fontsize": 9, "color": "#a0561a", "path_effects": style.halo(), "zorder": 7}
+    ink = {"fontsize": 9, "color": palette.MUTED, "gid": "halo", "zorder": 7}
     axes.text(window["first_step"], 0.98 if rose else 0.02, words, **place, **ink)
 
 
@@ -199,10 +195,10 @@ def _trust_ratio(record: Json) -> Figure | None:
     inside = (ratio >= low) & (ratio <= high)
     look.time_points(axes, step[inside], ratio[inside], step[inside], last=float(step.max()))
     for beyond, edge, marker in ((ratio < low, low, "v"), (ratio > high, high, "^")):
-        axes.plot(step[beyond], np.full(int(beyond.sum()), edge), marker, color=style.TROUBLE,
+        axes.plot(step[beyond], np.full(int(beyond.sum()), edge), marker, color=palette.WORSE,
                   markersize=5, linestyle="none", clip_on=False, zorder=5)  # fmt: skip
     entries = {
-        words: axes.axhline(level, color=style.MUTED, linewidth=1.4, linestyle=dash, zorder=1)
+        words: axes.axhline(level, color=palette.MUTED, linewidth=1.4, linestyle=dash, zorder=1)
         for words, (level, dash) in _TRUST_LEVELS.items()
     }
     axes.set_ylim(low, high)
@@ -237,7 +233,7 @@ def _residuals(record: Json) -> Figure | None:
             )  # fmt: skip
     for axes in (left, right):
         look.scale(axes.yaxis, np.append(np.concatenate(ratios), 1.0), factor=3.0)
-        axes.axhline(1.0, color=style.MUTED, linewidth=1.2, zorder=1)
+        axes.axhline(1.0, color=palette.MUTED, linewidth=1.2, zorder=1)
     look.gap_axis(left, found.gap)
     left.set_ylabel(f"measured {found.quantity} / fitted {found.quantity}")
     right.set_xlabel("step")

@@ -168,7 +168,7 @@ def caption(name: str, record: Json) -> tuple[str, str]:
     drawn = " Too few points for a fitted law."
     if "non_negative" in chosen:
         drawn = (
-            f" Orange: the law {law_formula(chosen['non_negative']).replace('K', q)}, with "
+            f" Full line: the law {law_formula(chosen['non_negative']).replace('K', q)}, with "
             "constants that may not be negative, as the theory asks; dashed: the same with free "
             "signs. Pale points lie outside the fitted window."
         )

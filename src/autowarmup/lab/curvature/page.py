@@ -24,7 +24,7 @@ Json = Mapping[str, Any]
 
 PAGE = "measure.html"
 
-_PLACES = {"curvature_step": "tall", "residuals": "wide"}
+_PLACES = {"curvature_step": "tall", "residuals": "across"}
 
 
 def page(out: str | Path) -> dict[str, Any]:
@@ -134,20 +134,22 @@ def print_record(
 
 
 def _table(record: Json) -> Table:
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
+    from autowarmup.lab.report.terminal import table
 
     letter = record["main"][0]
-    table = Table(
-        box=SIMPLE,
-        title=Text(f"{record['label']}: {quantity_name(record['main'])}"),
+    names = (f"{letter}0", f"{letter}1", f"{letter}2", "rho", "R²")
+    rows = []
+    for law in laws(record):
+        cells = [f"{text}\n{_broken(interval)}".rstrip() for text, interval in _constants(law, 2)]
+        rows.append([law_name(law), *cells, share(law["r_squared"])])
+    return table(
+        [("fit", False), *((name, True) for name in names)],
+        rows,
+        title=f"{record['label']}: {quantity_name(record['main'])}",
         caption="95 % intervals below each constant",
     )
-    table.add_column("fit", no_wrap=True)
-    for name in (f"{letter}0", f"{letter}1", f"{letter}2", "rho", "R²"):
-        table.add_column(name, justify="right")
-    for law in laws(record):
-        cells = [f"{text}\n{interval}".rstrip() for text, interval in _constants(law, 2)]
-        table.add_row(law_name(law), *cells, share(law["r_squared"]))
-    return table
+
+
+def _broken(interval: str) -> str:
+    """Return an interval on two lines where one would take much of a terminal's width."""
+    return interval if len(interval) < 13 else interval.replace(" to ", " to\n")

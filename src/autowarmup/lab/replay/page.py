@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,9 @@ Json = Mapping[str, Any]
 
 PAGE = "report.html"
 _CAPTION = (
-    "Above: the rate of each rule, in orange that of the first, and what the run itself had where "
-    "the log says so. Below: the losses of the log, their median over short stretches and the "
-    "band in which four fifths of them lie. Dotted lines: there the rate would have been lowered."
+    "Above: the rate of each rule, and what the run itself had where the log says so. Below: the "
+    "losses of the log, their median over short stretches and the band in which four fifths of "
+    "them lie. Dotted lines: there the rate would have been lowered."
 )
 
 
@@ -36,14 +37,14 @@ def write_page(
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "replay.json", {"command": command, **record})
-    drawing = {"replay": lambda: draw_replay(record, log, traces)}
-    style.save_all(drawing, out / "figures", "replay")
+    drawing = partial(draw_replay, record, log, traces), partial(headline, record)
+    style.save_all({"replay": drawing}, out / "figures", "replay")
     (figure,) = pictures(out / "figures", {"replay": ("Rates and losses", _CAPTION)})
     page = render(
         "page.html",
         room="replay",
         filters={"rule": rule_name, "share": share_text},
-        headline=headline(record).replace(" %", "\u00a0%"),
+        headline=headline(record),
         caveat=CAVEAT,
         sentences=sentences(record),
         figure=figure,

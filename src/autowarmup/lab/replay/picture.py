@@ -9,8 +9,9 @@ import numpy as np
 
 from autowarmup.history import Trace
 from autowarmup.lab.replay.log import Log
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import percent, short
+from autowarmup.lab.report.rule_looks import lines_of
 from autowarmup.lab.report.words import rule_name
 from autowarmup.rules.state import CUT
 
@@ -26,11 +27,10 @@ EARLY = 0.1
 """A warm-up that ends before this share of the run is shown on a logarithmic axis."""
 LARGEST = 1e100
 """The largest loss that is drawn as it is: an axis is as wide as a number can be."""
-_OTHERS = (style.HAND_TUNED, "#00805c", "#b0508c", "#8a6d00", style.MUTED)
 
 
 def draw_replay(record: Json, log: Log, traces: Mapping[str, Trace]) -> Figure:
-    """Return the figure: one line a rule, the first in orange, the run's own rate dashed."""
+    """Return the figure: one line a rule, and the run's own rate in ink, dashed."""
     figure, (panels,) = style.panels(1, rows_each=2, height=2.7)
     top, bottom = panels
     rows = record["rules"]
@@ -42,17 +42,14 @@ def draw_replay(record: Json, log: Log, traces: Mapping[str, Trace]) -> Figure:
     own = log.rates
     if own is not None and np.isfinite(own).any():
         at = _nearest(log.steps, grid)
-        line = {"color": style.INK, "linewidth": 1.3, "dashes": (4, 2.5), "zorder": 2}
+        line = {"color": palette.INK, "linewidth": 1.3, "dashes": (4, 2.5), "zorder": 2}
         top.plot(log.steps[at] + 1, own[at], **line)
-        entries["the run itself"] = style.stroke(style.INK, 1.3, dashes=(4, 2.5))
-    for index, (name, trace) in reversed(list(enumerate(traces.items()))):
-        colour = style.ADAPTIVE if index == 0 else _OTHERS[(index - 1) % len(_OTHERS)]
-        width = 2.8 if index == 0 else 1.5
-        steps, rates = _curve(trace, grid)
-        top.plot(
-            steps + 1, unit * rates, color=colour, linewidth=width, zorder=5 if not index else 3
-        )
-        entries[rule_name(name)] = style.stroke(colour, width)
+        entries["the run itself"] = style.stroke(palette.INK, 1.3, dashes=(4, 2.5))
+    for name, look in reversed(lines_of(traces).items()):
+        steps, rates = _curve(traces[name], grid)
+        top.plot(steps + 1, unit * rates, **look)
+        entries[rule_name(name)] = style.stroke(look["color"], look["linewidth"],
+                                                linestyle=look["linestyle"])  # fmt: skip
     _losses(bottom, log, grid)
     top.set_ylabel("learning rate" if record["peak_rate"] else "% of the peak rate")
     top.set_ylim(bottom=0)
@@ -107,8 +104,8 @@ def _losses(axes: Axes, log: Log, grid: np.ndarray) -> None:
     low, median, high = (
         [float(np.quantile(part, share)) for part in parts] for share in (0.1, 0.5, 0.9)
     )
-    axes.fill_between(middle, low, high, color=style.FAINT, linewidth=0)
-    axes.plot(middle, median, color=style.INK, linewidth=1.6)
+    axes.fill_between(middle, low, high, color=palette.BAND, linewidth=0)
+    axes.plot(middle, median, color=palette.INK, linewidth=1.6)
     # The first losses, or spikes, must not flatten the rest.
     least, most = min(low), float(np.quantile(high, 0.98))
     room = 0.06 * (most - least) or 0.1
@@ -120,7 +117,7 @@ def _lowered(top: Axes, bottom: Axes, lowered: list[Json]) -> None:
     for index, each in enumerate(lowered):
         at = each["step"] + 1
         for axes in (top, bottom):
-            axes.axvline(at, color=style.TROUBLE, linewidth=1.1, linestyle=":")
+            axes.axvline(at, color=palette.WORSE, linewidth=1.1, linestyle=":")
         if index < 3:
             late = (
                 bottom.transAxes.inverted().transform(bottom.transData.transform((at, 0)))[0] > 0.7
@@ -133,6 +130,6 @@ def _lowered(top: Axes, bottom: Axes, lowered: list[Json]) -> None:
                 textcoords="offset points",
                 ha="right" if late else "left",
                 va="top",
-                color=style.TROUBLE,
-                path_effects=style.halo(),
+                color=palette.WORSE,
+                gid="halo",
             )

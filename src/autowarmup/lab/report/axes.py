@@ -1,8 +1,7 @@
 """What the figures of measured curvature share: scales that fit the data, points coloured by time.
 
-Colours: early steps are dark, late ones light (viridis without its palest end, which is even to the
-eye and can be told apart by colour-blind readers); the fitted law is orange, the law with free
-signs black and dashed. A gap axis runs from large to small, as training does.
+Early steps are dark, late ones light; the fitted law is a full line, the law with free signs a
+dashed one. A gap axis runs from large to small, as training does.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import short
 
 if TYPE_CHECKING:
@@ -22,17 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-LAW_COLOURS = {"non_negative": style.ADAPTIVE, "free": style.INK}
+LAW_COLOURS = {"non_negative": palette.THEORY, "free": palette.INK}
 LAW_NAMES = {"non_negative": "fitted law, constants ≥ 0", "free": "the same, free signs"}
-GAP_LABEL = "gap = loss − f*, falling to the right →"
+GAP_LABEL = "gap = loss − f*, falling →"
 
 
 def time_colours() -> Any:
-    """Return the colour map of time, in few enough shades that SVG files stay drawings."""
-    from matplotlib import colormaps
+    """Return the colour map of time."""
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.88, 40)), name="time")
+    return ListedColormap(palette.TIME, name="time")
 
 
 def wide(values: Iterable[float], factor: float) -> bool:
@@ -74,9 +72,10 @@ def _plain_decades(axis: Axis, low: float, high: float) -> None:
     """Label a log axis with plain numbers, at 1, 2 and 5 where it spans few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    decades = math.log10(high / low)
+    sideways = axis is axis.axes.xaxis
+    decades = math.log10(high / low) * (1.5 if sideways and style.is_narrow() else 1)
     steps = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_major_locator(LogLocator(subs=steps, numticks=5 if sideways and high > 1e4 else 12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -117,10 +116,13 @@ def time_points(
 
 
 def step_bar(figure: Figure, shades: Any, axes: Any, label: str = "step") -> None:
-    """Put the colour bar of time beside the axes."""
-    bar = figure.colorbar(shades, ax=axes, pad=0.02, aspect=28)
-    bar.set_label(label, color=style.MUTED)
-    whole_steps(bar.ax.yaxis)
+    """Put the colour bar of time beside the axes; below many, where there is no room beside."""
+    below = isinstance(axes, list) and style.is_narrow()
+    long = figure.get_figheight() / 0.18 if isinstance(axes, list) else 28
+    look = {"location": "bottom", "aspect": 28, "pad": 0.004} if below else {"aspect": long}
+    bar = figure.colorbar(shades, ax=axes, **{"pad": 0.02, **look})
+    bar.set_label(label, color=palette.MUTED)
+    whole_steps(bar.ax.xaxis if below else bar.ax.yaxis)
     bar.outline.set_visible(False)  # type: ignore[operator]
     # Drawn as areas, neighbouring shades would show the white between them.
     if bar.solids is not None:
@@ -144,7 +146,7 @@ def law_line(constraint: str) -> dict[str, Any]:
 
 def title(axes: Axes, record: Mapping[str, Any]) -> None:
     """Put the label of the run above its first panel."""
-    axes.set_title("\n".join(textwrap.wrap(record["label"], 62)))
+    axes.set_title("\n".join(textwrap.wrap(record["label"], 36 if style.is_narrow() else 62)))
 
 
 def gap_grid(low: float, high: float, count: int = 200) -> np.ndarray:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
+
+from autowarmup.lab.report import palette
+from autowarmup.lab.report.style import NARROW
 
 
 def pictures(
@@ -13,24 +17,42 @@ def pictures(
     captions: Mapping[str, tuple[str, str]],
     places: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return what a template needs to show figures: name -> (title, caption), read from SVG."""
-    return [
-        {
+    """Return what a template needs to show figures: name -> (title, caption), read from SVG.
+
+    The finding is the title of the file; a drawing for narrow screens is used where there is one.
+    """
+    from markupsafe import Markup
+
+    found = []
+    for name, (title, words) in captions.items():
+        drawn = {}
+        for size, ending in (("wide", ""), ("narrow", NARROW)):
+            if (path := folder / f"{name}{ending}.svg").exists():
+                text = path.read_text(encoding="utf-8")
+                svg = Markup(inline_svg(text, f"{name}{ending}"))
+                drawn[size] = {"svg": svg, "pixels": width_of(text)}
+        about = {
             "name": name,
             "title": title,
             "caption": words,
-            "place": (places or {}).get(name, ""),
-            "svg": figure_svg(folder, name),
+            "finding": finding_of(folder, name),
         }
-        for name, (title, words) in captions.items()
-    ]
+        found.append({**about, "place": (places or {}).get(name, ""), "drawn": drawn})
+    return found
 
 
-def figure_svg(folder: Path, name: str) -> Any:
-    """Return FOLDER/NAME.svg, fit to stand in a page."""
-    from markupsafe import Markup
+def finding_of(folder: Path, name: str) -> str:
+    """Return what FOLDER/NAME.svg shows, in one sentence: its title."""
+    found = re.search(
+        r"<title>(.*?)</title>", (folder / f"{name}.svg").read_text(encoding="utf-8"), re.DOTALL
+    )
+    return unescape(found[1]) if found else ""
 
-    return Markup(inline_svg((folder / f"{name}.svg").read_text(), name))
+
+def width_of(text: str) -> int:
+    """Return the width of an SVG text in pixels of a page."""
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', text)
+    return round(float(found[1]) * 4 / 3) if found else 0
 
 
 def render(
@@ -53,15 +75,25 @@ def render(
         undefined=StrictUndefined,
     )
     environment.filters |= dict(filters or {})
-    return environment.get_template(template).render(**values)
+    environment.globals["colours"] = palette.css()
+    page = environment.get_template(template).render(**values)
+    # A number keeps its per cent sign, except in a command that somebody may copy.
+    return re.sub(r"<code>.*?</code>|(?<=\d) %", _kept_together, page, flags=re.DOTALL)
+
+
+def _kept_together(found: re.Match[str]) -> str:
+    return found[0] if found[0] != " %" else "\u00a0%"
 
 
 def inline_svg(text: str, prefix: str) -> str:
-    """Make an SVG file fit to stand in a page beside others: no prologue, ids of its own."""
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    """Make an SVG file fit to stand in a page beside others.
+
+    No prologue, ids of its own, the colours of the page; its title stands beside it as text.
+    """
+    text = re.sub(r"<title>.*?</title>\n? *", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
-    text = re.sub(r"url\(#", f"url(#{prefix}-", text)
+    text = palette.themed(re.sub(r"url\(#", f"url(#{prefix}-", text))
     # The page sets the size; the view box keeps the proportions.
     end = text.index(">")
     return re.sub(r' (width|height)="[^"]*"', "", text[:end]) + text[end:]

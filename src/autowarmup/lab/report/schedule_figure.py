@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from autowarmup.lab.report import style
+from autowarmup.lab.report import palette, style
 
 
 def draw_schedule(
@@ -35,11 +35,11 @@ def draw_schedule(
         figure, (panels,) = style.panels(1, rows_each=rows, height=3.6 if rows == 1 else 2.6)
         top = panels[0]
         last = len(rates) if end is None else end + 1
-        top.plot(range(last), rates[:last], color=style.ADAPTIVE, linewidth=2.6)
+        top.plot(range(last), rates[:last], color=palette.DEFAULT, linewidth=2.6)
         after = range(last - 1, len(rates))
-        top.plot(after, rates[last - 1 :], color=style.MUTED, linewidth=1.6, dashes=(3, 2))
+        top.plot(after, rates[last - 1 :], color=palette.MUTED, linewidth=1.6, dashes=(3, 2))
         if end is not None and end < len(rates):
-            top.plot([end], [rates[end]], "o", color=style.ADAPTIVE)
+            top.plot([end], [rates[end]], "o", color=palette.DEFAULT)
             top.annotate(
                 f"warm-up ends at update {end}, rate {rates[end]:.3g}",
                 (end, rates[end]),
@@ -51,8 +51,11 @@ def draw_schedule(
         top.set_ylabel("learning rate")
         if losses is not None:
             seen = [(k, loss) for k, loss in enumerate(losses) if loss is not None]
-            panels[1].plot(*zip(*seen, strict=True), color=style.INK, linewidth=1.6)
+            panels[1].plot(*zip(*seen, strict=True), color=palette.INK, linewidth=1.6)
             panels[1].set_ylabel("loss")
         panels[-1].set_xlabel("update")
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=130)
+        if path.suffix == ".svg":
+            path.write_text(style.svg_text(figure, title))
+        else:
+            figure.savefig(path, dpi=130, metadata={"Title": title})

@@ -1,57 +1,78 @@
-"""One look for all figures: colours that colour-blind readers can tell, and reproducible files."""
+"""One look for all figures: a wide and a narrow drawing of each, as reproducible SVG files.
+
+Text in them stays text, in the reader's own sans-serif font. Figures are laid out in DejaVu Sans,
+which is wider than what people have, so that words fit in other fonts too.
+"""
 
 from __future__ import annotations
 
+import io
 import math
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from autowarmup.lab.report import palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#1f2933"
-MUTED = "#66727f"
-FAINT = "#dde3e9"
-ADAPTIVE = "#d55e00"
-HAND_TUNED = "#2a5c8f"
-TROUBLE = "#8b1a1a"
-_RAMP = ("#b9c4ce", "#0b3d6e")
+Drawing = tuple[Callable[[], "Figure | None"], Callable[[], str]]
+"""What draws a figure, and what says its finding, in one sentence: that is asked of drawn ones."""
+
+NARROW = "-narrow"
+"""Ending of the name of a drawing for the width of a telephone."""
+_NARROW_INCHES = 3.85
+_narrow: ContextVar[bool] = ContextVar("narrow", default=False)
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
-    "axes.edgecolor": "#9aa5b1",
-    "axes.labelcolor": MUTED,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 12,
+    "axes.edgecolor": palette.OTHER,
+    "axes.labelcolor": palette.MUTED,
+    "axes.titlecolor": palette.INK,
+    "axes.titlesize": 11.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#eef1f4",
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "grid.color": palette.GRID,
+    "text.color": palette.INK,
+    "xtick.color": palette.MUTED,
+    "ytick.color": palette.MUTED,
+    "figure.facecolor": palette.GROUND,
+    "axes.facecolor": palette.GROUND,
+    "savefig.facecolor": palette.GROUND,
     "legend.frameon": False,
-    "svg.fonttype": "path",
+    "patch.edgecolor": palette.OTHER,
+    "svg.fonttype": "none",
 }
 
 
 @contextmanager
-def styled(name: str) -> Iterator[None]:
+def styled(name: str, *, narrow: bool = False) -> Iterator[None]:
     """Draw in this style; `name` seeds the ids inside SVG files, so that files are reproducible."""
     import matplotlib
 
     look: dict[Any, Any] = {**_RC, "svg.hashsalt": f"autowarmup-{name}"}
-    with matplotlib.rc_context(look):
-        yield
+    before = _narrow.set(narrow)
+    try:
+        with matplotlib.rc_context(look):
+            yield
+    finally:
+        _narrow.reset(before)
+
+
+def is_narrow() -> bool:
+    """Return whether the figure is drawn for the width of a telephone."""
+    return _narrow.get()
 
 
 def canvas(width: float, height: float) -> Figure:
@@ -59,20 +80,30 @@ def canvas(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    width = min(width, _NARROW_INCHES) if is_narrow() else width
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def panels(count: int, *, rows_each: int = 1, height: float = 3.3) -> tuple[Figure, list[Any]]:
-    """Return a figure with `count` columns of `rows_each` panels, wrapped to fit a laptop.
+def panels(
+    count: int,
+    *,
+    rows_each: int = 1,
+    height: float = 3.3,
+    width: float | None = None,
+    most: int = 3,
+) -> tuple[Figure, list[Any]]:
+    """Return a figure with `count` columns of `rows_each` panels, wrapped to fit its width.
 
-    The list has one entry per column: its panels from top to bottom.
+    Not more than `most` stand side by side, on a telephone one. The list has one entry per column:
+    its panels from top to bottom. `width` is that of a wide figure, in inches.
     """
-    columns = next((c for c in (4, 3) if count % c == 0), min(count, 3)) if count > 2 else count
+    columns = 1 if is_narrow() else count if count <= most else 2 if count == 4 else most
     blocks = math.ceil(count / columns)
-    width = {1: 7.0, 2: 10.0, 3: 13.0}.get(columns, 15.5)
-    figure = canvas(width, height * blocks * rows_each + 0.5)
+    height = min(height, 2.9) if is_narrow() else height
+    wide = width or {1: 7.0, 2: 9.6}.get(columns, 11.7)
+    figure = canvas(wide, height * blocks * rows_each + 0.5)
     axes = figure.subplots(blocks * rows_each, columns, squeeze=False)
     chosen = []
     for index in range(blocks * columns):
@@ -86,32 +117,51 @@ def panels(count: int, *, rows_each: int = 1, height: float = 3.3) -> tuple[Figu
     return figure, chosen
 
 
-def ramp(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour per hand-tuned length, the shortest first: from pale to dark blue."""
-    from matplotlib.colors import LinearSegmentedColormap, to_hex
+def length_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour per hand-tuned length, the shortest first: from pale to dark blue.
 
-    colours = LinearSegmentedColormap.from_list("hand-tuned", _RAMP)
-    last = max(1, len(names) - 1)
-    return {name: to_hex(colours(index / last)) for index, name in enumerate(names)}
+    Example:
+        >>> length_colours(["linear 5%"]) == {"linear 5%": palette.LENGTHS[4]}
+        True
+    """
+    steps = len(palette.LENGTHS) - 1
+    last = len(names) - 1
+    return {
+        name: palette.LENGTHS[round(index / last * steps) if last else steps // 2 + 1]
+        for index, name in enumerate(names)
+    }
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `name`.svg and `name`.png, the same bytes every time for the same data."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
+def svg_text(figure: Figure, finding: str) -> str:
+    """Return a figure as SVG: the same text every time for the same data, the finding its title."""
+    held = io.StringIO()
+    figure.savefig(held, format="svg", metadata={"Date": None, "Creator": None, "Title": finding})
+    text = re.sub(r"<metadata>.*?</metadata>\n? *", "", held.getvalue(), flags=re.DOTALL)
+    text = re.sub(r"('DejaVu Sans'(, )?)+", "sans-serif", text)
+    # The outline of words is not drawn: browsers paint it behind them.
+    outline = (
+        f"paint-order: stroke; stroke: {palette.GROUND}; stroke-width: 3; stroke-linejoin: round"
+    )
+    return text.replace('<g id="halo">', f'<g style="{outline}">')
 
 
-def save_all(
-    drawings: Mapping[str, Callable[[], Figure | None]], folder: Path, room: str
-) -> list[str]:
-    """Draw and write every figure that has something to show; return the names of those."""
+def save_all(drawings: Mapping[str, Drawing], folder: Path, room: str) -> list[str]:
+    """Write NAME.svg and NAME-narrow.svg of every figure that has something to show.
+
+    Figures of an earlier drawing that have no data any more are removed. Returns the names of what
+    was drawn.
+    """
     drawn = []
-    for name, drawing in drawings.items():
-        with styled(f"{room}-{name}"):
-            if (figure := drawing()) is not None:
-                save(figure, folder, name)
-                drawn.append(name)
+    for name, (drawing, finding) in drawings.items():
+        for ending in ("", NARROW):
+            path = folder / f"{name}{ending}.svg"
+            with styled(f"{room}-{name}{ending}", narrow=bool(ending)):
+                if (figure := drawing()) is None:
+                    path.unlink(missing_ok=True)
+                    continue
+                folder.mkdir(parents=True, exist_ok=True)
+                path.write_text(svg_text(figure, finding()))
+            drawn += [name] if not ending else []
     return drawn
 
 
@@ -127,33 +177,37 @@ def dot(colour: str, size: float = 8.0, **look: Any) -> Any:
     from matplotlib.lines import Line2D
 
     look = {"marker": "o", "markerfacecolor": colour, "markeredgecolor": colour, **look}
-    return Line2D([], [], color="none", markersize=size, **look)
+    return Line2D([], [], linestyle="none", markersize=size, **look)
 
 
-def legend(figure: Figure, entries: Mapping[str, Any]) -> None:
-    """Put one legend for all panels above them, in as many columns as fit the figure's width."""
-    inches = 0.078 * max(len(entry) for entry in entries) + 0.5
+def legend(figure: Figure, entries: Mapping[str, Any], *, below: bool = False) -> None:
+    """Put one legend above or below all panels, in as many columns as fit the figure's width."""
+    inches = 0.078 * max(len(entry) for entry in entries) + 0.6
     figure.legend(
         list(entries.values()),
         list(entries),
-        loc="outside upper left",
+        loc="outside lower left" if below else "outside upper left",
         ncols=max(1, min(len(entries), int(figure.get_figwidth() / inches))),
-        handlelength=1.6,
+        handlelength=2.2,
         columnspacing=1.4,
         fontsize=10,
     )
 
 
-def halo() -> list[Any]:
-    """Return a white outline that keeps text readable on lines and points."""
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=3, foreground="white")]
+def title(axes: Axes, name: str, words: str, **look: Any) -> None:
+    """Put a title and a line of smaller words above a panel, both broken to fit its width."""
+    letters = 30 if is_narrow() else 40
+    smaller = "\n".join(textwrap.wrap(words, round(1.3 * letters)))
+    # The title keeps free the lines that the words will take.
+    room = "\n" * (1 + smaller.count("\n"))
+    axes.set_title("\n".join(textwrap.wrap(name, letters)) + room, fontsize=10.5)
+    place = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
+    axes.text(0, 1.03, smaller, **place, **look)
 
 
 def label(
     axes: Axes, at: tuple[float, float], by: tuple[float, float], words: str, **look: Any
 ) -> None:
     """Write words beside a point, `by` so many typographic points off, readable on lines."""
-    axes.annotate(words, at, xytext=by, textcoords="offset points", fontsize=10.5,
-                  path_effects=halo(), zorder=8, **look)  # fmt: skip
+    look = {"fontsize": 10.5, "zorder": 8, "gid": "halo", **look}
+    axes.annotate(words, at, xytext=by, textcoords="offset points", **look)

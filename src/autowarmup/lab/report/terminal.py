@@ -33,8 +33,9 @@ def table(
     built = Table(
         box=SIMPLE, padding=(0, 1, 0, 0), title=Text(title) if title else None, caption=caption
     )
-    for heading, right in columns:
-        built.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for at, (heading, right) in enumerate(columns):
+        # The first cell is a name, which may be as long as its settings are many.
+        built.add_column(heading, justify="right" if right else "left", no_wrap=at > 0)
     for at, row in enumerate(rows):
         cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
         built.add_row(*cells, style="bold" if at == main else None)

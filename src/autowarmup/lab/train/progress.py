@@ -24,14 +24,19 @@ def progress_bar(
         return
     from rich import progress
     from rich.console import Console
+    from rich.table import Column
 
+    console = Console(stderr=True)
+    wide = console.width >= 100  # 80 columns have room for the numbers and a short bar
+    counted = 1 + 2 * len(str(total or 0))
+    title_room = Column(max_width=30 if wide else 18, no_wrap=True, overflow="ellipsis")
     bar = progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(bar_width=24),
-        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.description}", table_column=title_room),
+        progress.BarColumn(bar_width=24 if wide else 6),
+        progress.MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=counted)),
         progress.TextColumn("{task.fields[text]}"),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
+        progress.TimeRemainingColumn(compact=True),
+        console=console,
         refresh_per_second=4,
         transient=passing,
     )

@@ -6,6 +6,7 @@ They lie in `AUTOWARMUP_CACHE`, else in the user's cache directory.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import hashlib
 import itertools
 import json
@@ -69,7 +70,10 @@ def _root() -> Path:
     try:
         (base / "autowarmup").mkdir(parents=True, exist_ok=True)
     except OSError:  # a read-only home
-        return Path(tempfile.gettempdir()) / f"autowarmup-cache-{os.getuid()}"
+        return (
+            Path(tempfile.gettempdir())
+            / f"autowarmup-cache-{getattr(os, 'getuid', getpass.getuser)()}"
+        )
     return base / "autowarmup"
 
 
@@ -84,7 +88,9 @@ def _key(source: Source, tokenizer: str, limit: int | None) -> str:
 def _open(directory: Path) -> Sides | None:
     """Map tokens made before; `None` where there are none or they are damaged."""
     try:
-        vocabulary = json.loads((directory / "corpus.json").read_text())["vocabulary"]
+        vocabulary = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))[
+            "vocabulary"
+        ]
         train, validation = (np.load(directory / f"{s}.npy", mmap_mode="r") for s in _SIDES)
     except (OSError, ValueError, LookupError, TypeError, EOFError):
         return None
@@ -98,7 +104,7 @@ def _make(directory: Path, sides: dict[str, np.ndarray], vocabulary: int) -> Non
     try:
         for side, tokens in sides.items():
             np.save(aside / f"{side}.npy", tokens)
-        (aside / "corpus.json").write_text(json.dumps({"vocabulary": vocabulary}))
+        (aside / "corpus.json").write_text(json.dumps({"vocabulary": vocabulary}), encoding="utf-8")
         if directory.exists() and _open(directory) is None:
             shutil.rmtree(directory)
         # Another process may have made the same corpus meanwhile; then theirs stays.

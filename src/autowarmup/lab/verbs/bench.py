@@ -47,6 +47,9 @@ def bench(
         memory_per_run: bytes of memory set aside for each process; 0 leaves that out.
         retries: how often a run whose process or node died is tried again.
     """
+    from rich.console import Console
+    from rich.text import Text
+
     from autowarmup.lab.bench.job import run_set, write_report
     from autowarmup.lab.bench.terminal import print_summary
 
@@ -58,11 +61,15 @@ def bench(
     with claimed(out):
         if not draw:
             outcome = run_set(out, set, workers=workers, command=command(), ray=ray, device=device)
-            print(outcome.sentence)
+            Console().print(Text(outcome.sentence))
             missing, interrupted = bool(outcome.missing), outcome.interrupted
         if draw or any((out / "runs").glob("*.jsonl")):
             print_summary(write_report(out))
             print(f"Open {out / 'report.html'} in a browser.")
         elif set == "robustness":
-            print(f"The tables compare with the core set: run autowarmup bench --out {out} first.")
+            Console().print(
+                Text(
+                    f"The tables compare with the core set: run autowarmup bench --out {out} first."
+                )
+            )
     return 130 if interrupted else int(missing)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from autowarmup.history import Trace
 from autowarmup.lab.reading import read_text
@@ -229,14 +230,14 @@ def _print(
 ) -> None:
     console = Console(highlight=False)
     steps, end = values["steps"], values["warmup_end_step"]
-    console.print(f"[bold]{rule.name}[/bold]: {rule.about.rstrip('.')}.")
+    console.print(f"[bold]{escape(rule.name)}[/bold]: {escape(rule.about.rstrip('.'))}.")
     console.print(f"{steps} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
     follows = f"It follows the loss, here along {values['losses']}; other losses move it."
-    console.print(follows if rule.reads_loss else "It does not follow the loss.", soft_wrap=True)
+    console.print(follows if rule.reads_loss else "It does not follow the loss.", markup=False)
     if end is not None:
         console.print(f"Warm-up ends at update {end} ({values['warmup_ended_by']}).")
         parts = (f"{p['what']} {p['first']:,} to {p['last']:,}" for p in values["stretches"])
-        console.print(f"Updates: {', '.join(parts)}.", soft_wrap=True)
+        console.print(f"Updates: {', '.join(parts)}.")
     if "r" in values:
         law = SmoothnessLaw(values["K0"], values["K1"], values["K2"])
         console.print(
@@ -247,7 +248,7 @@ def _print(
     console.print("\n[bold]  update     loss  rate[/bold]")
     shown = {round(k * (steps - 1) / ROWS) for k in range(ROWS + 1)} | {end or 0}
     for k in sorted(shown - {steps}):
-        bar = "█" * max(1, round(36 * rates[k] / values["lr"]))
+        bar = "█" * max(1, round(34 * rates[k] / values["lr"]))
         mark = "  [bold]warm-up ends[/bold]" if k == end else ""
         seen = losses[k] if rule.reads_loss else None
         loss = "        -" if seen is None else f"{seen:9.4g}"

@@ -62,7 +62,7 @@ def train(
 ) -> int:
     """Pretrain one small LLaMA and write OUT/trace.jsonl and OUT/result.json.
 
-    Several processes share one run: torchrun --nproc-per-node N -m autowarmup train ...
+    Several processes share one run: torchrun --nproc-per-node N -m autowarmup ...
 
     Args:
         run: what to train.
