@@ -68,7 +68,10 @@ def variants(figure: str) -> dict[str, str]:
     if not narrow.is_file():
         return {}
     stem = figure.removesuffix(".svg")
-    wide_text, narrow_text = (ROOT / figure).read_text(), narrow.read_text()
+    wide_text, narrow_text = (
+        (ROOT / figure).read_text(encoding="utf-8"),
+        narrow.read_text(encoding="utf-8"),
+    )
     return {
         f"{stem}-narrow.svg": narrow_text,
         f"{stem}-dark.svg": palette.dark(wide_text),

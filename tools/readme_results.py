@@ -380,7 +380,11 @@ def main() -> int:
     """Rewrite or check the pages."""
     checking, stale = "--check" in sys.argv[1:], 0
     made = pages()
-    shown = [path for path in (ROOT / "docs").rglob("*.md") if FIGURE.search(path.read_text())]
+    shown = [
+        path
+        for path in (ROOT / "docs").rglob("*.md")
+        if FIGURE.search(path.read_text(encoding="utf-8"))
+    ]
     for page, blocks in {**{page: {} for page in shown}, **made}.items():
         after = rewritten(page, blocks)
         if not checking:

@@ -56,6 +56,6 @@ def draw_schedule(
         panels[-1].set_xlabel("update")
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".svg":
-            path.write_text(style.svg_text(figure, title))
+            path.write_text(style.svg_text(figure, title), encoding="utf-8")
         else:
             figure.savefig(path, dpi=130, metadata={"Title": title})

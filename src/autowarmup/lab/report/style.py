@@ -160,7 +160,7 @@ def save_all(drawings: Mapping[str, Drawing], folder: Path, room: str) -> list[s
                     path.unlink(missing_ok=True)
                     continue
                 folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(svg_text(figure, finding()))
+                path.write_text(svg_text(figure, finding()), encoding="utf-8")
             drawn += [name] if not ending else []
     return drawn
 
