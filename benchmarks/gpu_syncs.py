@@ -7,8 +7,9 @@ Three loops of the same model: without a scheduler, with `AdaptiveWarmup` (float
 rate), and with the loss read at once (`lag=0`), which must be caught. Synchronisations are counted
 in two ways: torch's own debug mode, which warns at every call that waits, and the profiler, which
 sees the calls of the driver. Further: a compiled optimizer step is compiled once, and an optimizer
-step captured in a CUDA graph follows a tensor rate. Without CUDA the script says so, writes that
-down, and counts nothing.
+step captured in a CUDA graph follows a tensor rate: that of torch's SGD by the length of its moves,
+and those of this package beside steps that are not captured. Without CUDA the script says so,
+writes that down, and counts nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch import nn
 
 from autowarmup import AdaptiveWarmup
 from autowarmup.lab.environment import environment
+from autowarmup.norms import Lion, Muon, NormalizedSGD, SignSGD, Signum
 from autowarmup.rules import DEFAULT_RULE
 
 DRY = os.environ.get("AUTOWARMUP_BENCH_DRY")  # a directory: small sizes, results go there
@@ -136,6 +138,64 @@ def captured() -> dict[str, Any]:
     return {"worst_relative_error_of_the_rate_in_the_graph": worst, "updates": scheduler.state.step}
 
 
+def captured_optimizers(device: str, *, graph: bool) -> dict[str, float]:
+    """Return how far weights are apart after steps from a graph and steps without one.
+
+    Both walk ten steps on the same gradients while a scheduler fills the rate. Without `graph` (on
+    a CPU) the steps are taken instead of replayed.
+    """
+    apart = {}
+    for kind in (Muon, Lion, Signum, SignSGD, NormalizedSGD):
+        weights = []
+        for replayed in (False, True):
+            torch.manual_seed(0)
+            shapes = [(16, 16), (16,)] if DRY else [(512, 512), (512, 1024), (64, 64), (512,)]
+            params = [nn.Parameter(torch.randn(shape).to(device)) for shape in shapes]
+            for p in params:
+                p.grad = torch.randn(p.shape).to(device)
+            given: Any = [(f"layer.{k}", p) for k, p in enumerate(params)]
+            optimizer = kind(given if kind is Muon else params)
+            for group in optimizer.param_groups:
+                group["lr"] = torch.tensor(1e-3, device=device)
+            scheduler = AdaptiveWarmup(optimizer, 50, rule="linear 40%")
+            optimizer.step()  # states begin outside of the graph
+            scheduler.skip()
+            step = optimizer.step
+            if graph and replayed:
+                step = recorded(optimizer, params)
+                scheduler.skip()
+            for k in range(10):
+                step()
+                scheduler.step(torch.tensor(5.0 * 0.95**k, device=device), updated=True)
+            weights.append(torch.cat([p.detach().flatten() for p in params]))
+        apart[kind.__name__] = ((weights[0] - weights[1]).norm() / weights[0].norm()).item()
+    return apart
+
+
+def recorded(optimizer: torch.optim.Optimizer, params: list[nn.Parameter]) -> Any:
+    """Return what replays one step; weights and state are as before."""
+    tensors = [*params, *(x for state in optimizer.state.values() for x in state.values())]
+    before = [x.detach().clone() for x in tensors]
+
+    def set_back() -> None:
+        with torch.no_grad():
+            for x, value in zip(tensors, before, strict=True):
+                x.copy_(value)
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            optimizer.step()
+    torch.cuda.current_stream().wait_stream(stream)
+    set_back()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        optimizer.step()
+    set_back()
+    return graph.replay
+
+
 def main() -> None:
     """Measure, write JSON, fail if the scheduler waits."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -155,6 +215,7 @@ def main() -> None:
     if DRY:
         for options in loops.values():
             Loop(**options).step()
+        assert max(captured_optimizers("cpu", graph=False).values()) == 0.0
     if DRY or not torch.cuda.is_available():
         record["measured"] = "nothing: this machine has no CUDA device"
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -165,14 +226,21 @@ def main() -> None:
     record["rule"] = DEFAULT_RULE
     record["rows"] = {name: counts(Loop(**options)) for name, options in loops.items()}
     record["compiled"], record["captured"] = compiled(), captured()
+    record["captured_optimizers_apart"] = captured_optimizers("cuda", graph=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({key: record[key] for key in ("rows", "compiled", "captured")}, indent=1))
+    print(json.dumps(record["captured_optimizers_apart"], indent=1))
     key = "warnings_of_sync_debug_mode_per_step"
     base = record["rows"]["no scheduler"][key]
     stalls = [name for name in ("float rate", "tensor rate") if record["rows"][name][key] > base]
     if stalls:
         sys.exit(f"expected no wait of the scheduler's own, got some with: {', '.join(stalls)}")
+    far = [name for name, size in record["captured_optimizers_apart"].items() if not size < 1e-3]
+    if far:
+        sys.exit(
+            f"expected captured steps to be those without a graph, got others: {', '.join(far)}"
+        )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ SCRIPTS = {
     "observer_overhead": [],
     "hosts_overhead": [],
     "gpu_syncs": [],
+    "gpu_steps": [],
+    "gpu": ["--device", "cpu", "--tiny", "--only", "syncs"],
+    "fleet_speed": [],
     "muon_step": ["--rounds", "2"],
     "llama_warmup": ["--recipe", "tiny-cpu", "--data", "{corpus}", "--out", "{out}/llama"],
 }
@@ -99,3 +102,43 @@ def test_the_page_names_the_rule_of_its_figures():
     ]
     assert rows
     assert all(f", rule {DEFAULT_RULE} |" in row for row in rows)
+
+
+def test_the_gpu_parts_stop_in_time_and_go_on_where_they_stopped(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    gpu = importlib.import_module("gpu")
+    begun: list[str] = []
+
+    def measured(part, asked, out, seconds):
+        begun.append(part.name)
+        status = "measured" if len(begun) != 2 else "stopped after 1 seconds"
+        return {"status": status, "seconds": 1.0, "result": part.result}
+
+    monkeypatch.setattr(gpu, "measured", measured)
+    monkeypatch.setattr(gpu, "DRY", str(tmp_path))
+    words = ["gpu.py", "--device", "cpu", "--tiny", "--out", str(tmp_path / "gpu")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert gpu.main() == 1
+    assert begun == [part.name for part in gpu.PARTS]
+    assert gpu.main() == 0
+    assert begun[len(gpu.PARTS) :] == [gpu.PARTS[1].name]
+    stored = json.loads((tmp_path / "gpu.json").read_text())
+    assert stored["card"] == "cpu"
+    assert {row["status"] for row in stored["parts"].values()} == {"measured"}
+    (tmp_path / "gpu.json").unlink()
+    monkeypatch.setattr(sys, "argv", [*words, "--minutes", "0.5"])
+    assert gpu.main() == 1  # 20 seconds are the least that a part is begun with
+    statuses = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert statuses["syncs"]["status"].startswith("not begun: 30 seconds were left")
+    assert statuses["training"]["status"] == "measured"
+
+
+def test_the_gpu_parts_are_planned_without_starting_any(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    gpu = importlib.import_module("gpu")
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--plan", "--minutes", "20"])
+    assert gpu.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(gpu.PARTS)
+    assert lines[1].startswith("1. syncs, at most 360 seconds: python ")
+    assert all((ROOT / "benchmarks" / part.words[0]).exists() for part in gpu.PARTS)

@@ -130,6 +130,26 @@ def benchmarks_table(names: tuple[str, ...] = ("optimizers", "peak", "scheduler"
     return lines
 
 
+def fleet_table() -> list[str]:
+    """One row per optimizer: runs per hour of one core, one by one and side by side."""
+    record = json.loads((BENCHMARKS / "fleet_speed.json").read_text())
+    names = list(next(iter(record["rows"].values())))
+    lines = [
+        f"| runs of {record['updates_of_a_run']} updates per hour | "
+        + " | ".join(names[:1] + [f"{name} (times single)" for name in names[1:]])
+        + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for optimizer, rows in record["rows"].items():
+        cells = [
+            f"{row['runs_per_hour']:.0f}"
+            + (f" ({row['times_the_runs_of_single']:.1f})" if name != "single" else "")
+            for name, row in rows.items()
+        ]
+        lines.append(f"| {optimizer} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def norms_table() -> list[str]:
     """One row per fast norm: time against torch's, and the error against a float64 SVD."""
     lines = ["| norm, matrix | times as fast as torch | relative error |", "|---|---|---|"]
@@ -295,7 +315,7 @@ def pages() -> dict[Path, dict[str, list[str]]]:
         **figure_results.pages(),
         **evidence_results.pages(),
         **life_results.pages(),
-        ROOT / "docs" / "speed.md": {"benchmarks": benchmarks_table()},
+        ROOT / "docs" / "speed.md": {"benchmarks": benchmarks_table(), "fleet": fleet_table()},
         ROOT / "docs" / "at-scale.md": {
             "sweeps": bench_results.sweeps_table(),
             "logs": bench_results.logs_table(),

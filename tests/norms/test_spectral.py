@@ -170,8 +170,24 @@ def test_kernels_are_used_where_they_run(monkeypatch: pytest.MonkeyPatch) -> Non
     made: list[dict] = []
 
     class GramNewtonSchulz:
-        def __init__(self, **settings) -> None:
-            made.append(settings)
+        # As in version 0.1.6 of the package.
+        def __init__(
+            self,
+            ns_epsilon: float = 1e-7,
+            ns_use_kernels: bool = True,
+            ns_coefficients: list[list[float]] | None = None,
+            use_gram_newton_schulz: bool = True,
+            gram_newton_schulz_reset_iterations: list[int] | None = None,
+            compile_kwargs: dict | None = None,
+        ) -> None:
+            assert (ns_epsilon, ns_use_kernels, use_gram_newton_schulz) == (1e-7, True, True)
+            assert compile_kwargs == {"fullgraph": True}
+            made.append(
+                {
+                    "ns_coefficients": ns_coefficients,
+                    "gram_newton_schulz_reset_iterations": gram_newton_schulz_reset_iterations,
+                }
+            )
 
         def __call__(self, x: torch.Tensor) -> torch.Tensor:
             return x + 1

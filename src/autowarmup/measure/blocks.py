@@ -105,8 +105,12 @@ class NormSum:
     def _flush(self) -> None:
         blocks = [block for _, block in self.waiting]
         norms = [norm for index, _ in self.waiting if (norm := self.norms[index]) is not None]
-        over = EuclideanOverBlocks() if self.euclidean else MaxOverBlocks(norms)
-        self.parts.append(over.norm(blocks) if self.side == "norm" else over.dual(blocks))
+        if self.euclidean:
+            self.parts.append(EuclideanOverBlocks().norm(blocks))
+        elif self.side == "dual":
+            self.parts.append(MaxOverBlocks(norms).dual(blocks))
+        else:  # what stays below those before need not be measured
+            self.parts = [MaxOverBlocks(norms).norm(blocks, *self.parts)]
         self.waiting, self.held = [], 0
 
     def total(self) -> float:

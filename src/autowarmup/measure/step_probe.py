@@ -38,7 +38,7 @@ class StepProbe:
     @torch.no_grad()
     def finish(self, closure: Closure, *, keep: bool) -> tuple[Probe, NextBatch | None]:
         """Measure the step that has been taken, on its own batch; with `keep` for the next one."""
-        slope, slope_counted, step_norm, grad_dual = self._first_order()
+        slope, slope_counted, step_norm, grad_dual = self._first_order(keep=keep)
         loss_after, difference = self._gradient_after(closure, keep=keep)
         losses = self.loss, loss_after
         probe = Probe.of(losses, slope, slope_counted, step_norm, grad_dual, difference)
@@ -46,14 +46,14 @@ class StepProbe:
             return probe, None
         return probe, NextBatch(self.counted, self.weights, self.gradients, step_norm)
 
-    def _first_order(self) -> tuple[float, float, float, float]:
+    def _first_order(self, *, keep: bool) -> tuple[float, float, float, float]:
         """Return <g, d> over all that moved and over what counts, ||d||, and ||g||_*."""
         counted = self.counted
         step, gradient = NormSum(counted, "norm"), NormSum(counted, "dual")
         counts, products = frozenset(counted.indices), ([], [])
         triples = zip(counted.parameters, self.weights, self.gradients, strict=True)
         for index, (p, x, g) in enumerate(triples):
-            d = p.detach() - x
+            d = p.detach() - x if keep else difference_into(x, p.detach())
             step.add(index, d)
             gradient.add(index, filled(g, x))
             if g is not None:
@@ -68,15 +68,19 @@ class StepProbe:
 
         def take(index: int, after: Tensor) -> None:
             missing.discard(index)
-            before = self.gradients[index]
-            difference.add(index, after if before is None else after - before)
-            self.gradients[index] = after if keep else None
+            before, self.gradients[index] = self.gradients[index], after if keep else None
+            difference.add(index, after if before is None else difference_into(before, after))
 
         loss = stream_gradient(closure, self.counted.parameters, take)
         for index in missing:  # the loss does not depend on it (any more)
             difference.add(index, filled(self.gradients[index], self.weights[index]))
             self.gradients[index] = None
         return loss, difference.total()
+
+
+def difference_into(before: Tensor, after: Tensor) -> Tensor:
+    """Return after - before in the memory of `before`: new pages cost ten times the arithmetic."""
+    return before.neg_().add_(after)
 
 
 class NextBatch:

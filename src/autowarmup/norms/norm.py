@@ -73,6 +73,14 @@ class Norm(ABC):
         """Return the dual norm of each block, shape (len(blocks),), in float32 at least."""
         return stack_scalars([self.dual(block) for block in blocks])
 
+    def largest(self, blocks: Sequence[Tensor], known: float | Tensor = 0.0) -> Tensor:
+        """Return the largest norm among the blocks and `known`, in float32 at least.
+
+        A norm that can tell cheaply which blocks stay below the largest, or below what others are
+        `known` to have reached, overrides this.
+        """
+        return self.norm_many(blocks).amax().clamp(min=known)
+
     def lmo_many(self, blocks: Sequence[Tensor]) -> list[Tensor]:
         """Return the lmo of each block; a norm that can do many at once overrides this."""
         return [self.lmo(block) for block in blocks]

@@ -144,7 +144,7 @@ class LMOOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group, norm, rows in self._work():
+        for group, norm, rows in self._work(compiled=torch.compiler.is_compiling()):
             if norm is None:
                 adamw_step(group, rows)
             else:
@@ -152,13 +152,19 @@ class LMOOptimizer(Optimizer):
         return loss
 
     @torch._disable_dynamo  # states begin here: a compiled step would be compiled once for each
-    def _work(self) -> list[tuple[dict[str, Any], Norm | None, list[Row]]]:
-        """Return what there is to do: every group with the rows of its gradients."""
+    def _work(self, *, compiled: bool) -> list[tuple[dict[str, Any], Norm | None, list[Row]]]:
+        """Return what there is to do: every group with the rows of its gradients.
+
+        A compiled step would be compiled again for every new number: it gets a rate as a tensor.
+        """
         work = []
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params:
                 rows = [row_of(p, self.state[p], group) for p in params]
+                if compiled and not isinstance(group["lr"], Tensor):
+                    rate = torch.full((), group["lr"], device=rows[0].weight.device)
+                    group = {**group, "lr": rate}
                 work.append((group, self.norm_of(group), rows))
         return work
 

@@ -37,9 +37,11 @@ class MaxOverBlocks:
         if not self.norms:
             raise ValueError("expected at least one block, got none")
 
-    def norm(self, blocks: Sequence[Tensor]) -> Tensor:
-        """Return the largest norm among the blocks as a scalar tensor."""
-        return torch.cat([n.norm_many(part) for n, part in self._by_norm(blocks)]).amax()
+    def norm(self, blocks: Sequence[Tensor], known: float | Tensor = 0.0) -> Tensor:
+        """Return the largest norm among the blocks and `known` as a scalar tensor."""
+        for norm, part in self._by_norm(blocks):
+            known = norm.largest(part, known)
+        return torch.as_tensor(known)
 
     def dual(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the sum of the blocks' dual norms as a scalar tensor."""

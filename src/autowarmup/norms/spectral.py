@@ -10,6 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
+from autowarmup.norms.largest import largest_spectral_norm
 from autowarmup.norms.norm import Norm, stack_scalars
 from autowarmup.norms.polar import KELLER_JORDAN, newton_schulz, polar_exact
 from autowarmup.norms.polar_express import polar_express
@@ -97,6 +98,15 @@ class Spectral(Norm):
     def norm_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the largest singular values; small matrices of one shape share a stacked call."""
         return stack_scalars(self._stacked(self._largest, [_wide(self._matrix(x)) for x in blocks]))
+
+    def largest(self, blocks: Sequence[Tensor], known: float | Tensor = 0.0) -> Tensor:
+        """Return the largest singular value of all; bounds rule most of the matrices out."""
+        if self.method == "exact" or not blocks:
+            return super().largest(blocks, known)
+        wide = [_wide(self._matrix(x)) for x in blocks]
+        value = largest_spectral_norm(wide, float(known))
+        dtype = torch.promote_types(wide[0].dtype, torch.float32)
+        return torch.tensor(value, dtype=dtype, device=wide[0].device)
 
     def dual_many(self, blocks: Sequence[Tensor]) -> Tensor:
         """Return the nuclear norms; small matrices of one shape share a stacked call."""

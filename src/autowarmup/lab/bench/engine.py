@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autowarmup.lab.bench.device import checked_device
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.progress import Progress
 from autowarmup.lab.bench.ray_pool import RayOptions, RayPool
@@ -28,7 +29,7 @@ from autowarmup.lab.bench.workers import Here, Job, Pool, TrainFunction, cores
 from autowarmup.lab.claim import claimed, others
 
 FLEET = 16
-"""Replicas that share an operation: more of them leave the cache."""
+"""Replicas that share an operation on a CPU: more of them leave the cache."""
 _FLEET = "autowarmup.lab.bench.fleet_runs:train_fleet"
 _SINGLE = "autowarmup.lab.bench.single_runs:train_single"
 _OURS = ("runs", "robustness", "protocol", "recorded", "environment.json")
@@ -68,6 +69,7 @@ def run_plans(
     progress: bool = True,
     ray: RayOptions | None = None,
     here: bool = False,
+    device: str = "cpu",
 ) -> Outcome:
     """Run what `out` does not hold yet and return how far the plan has come.
 
@@ -81,19 +83,25 @@ def run_plans(
         progress: show a live display on the terminal.
         ray: run on a Ray cluster with these options. Records are stored by this process either way.
         here: train in this process, one run after the other, for a `train` that no other can have.
+        device: where fleets train: "cpu", or "cuda" with all runs of a family side by side in one
+            process, as many as its memory has room for.
 
     Ctrl-C stops the jobs in progress, keeps every stored run and returns with `interrupted` set.
 
     Raises:
-        ValueError: `out` is not ours, `workers` is below 1, or the cluster cannot be reached or is
-            too small.
+        ValueError: `out` is not ours, `workers` is below 1, there is no such device, or the cluster
+            cannot be reached or is too small.
         ModuleNotFoundError: Ray is asked for and not installed.
         OSError: a record could not be stored; everything stored before stays.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers: expected at least 1, got {workers}")
+    if ray is None:
+        checked_device(device)
+    elif device != "cpu" and not ray.gpus:
+        raise ValueError(f"device: expected GPUs for each run to train on {device}, got none")
     with claimed(out):
-        return _run(list(plans), Path(out), workers, train, progress, ray, here)
+        return _run(list(plans), Path(out), workers, train, progress, ray, here, device)
 
 
 def _run(
@@ -104,18 +112,19 @@ def _run(
     progress: bool,
     ray: RayOptions | None,
     here: bool,
+    device: str,
 ) -> Outcome:
     check_ours(out)
     held = {key_of(record) for record in read_records(out)}
     todo = [plan for plan in plans if plan.key not in held]
     missing, failures, interrupted = len(todo), [], False
-    size = min(workers or cores(), len(todo)) or 1
+    size = min(workers or (cores() if device == "cpu" else 1), len(todo)) or 1
     if here:
         pool = Here()
     else:
         threads = max(1, cores() // size)
         pool = RayPool(ray, workers=workers) if ray and todo else Pool(size, threads)
-    jobs = _jobs(todo, out, train)
+    jobs = _jobs(todo, out, train, device)
     (out / "runs").mkdir(parents=True, exist_ok=True)
     try:
         with Progress(len(plans), len(plans) - missing, enabled=progress) as display:
@@ -173,16 +182,20 @@ def groups(plans: Sequence[RunPlan], size: int = FLEET, workers: int = 2) -> lis
     return result
 
 
-def _jobs(plans: list[RunPlan], out: Path, train: str | TrainFunction | None) -> list[Job]:
+def _jobs(
+    plans: list[RunPlan], out: Path, train: str | TrainFunction | None, device: str
+) -> list[Job]:
     out, jobs = out.absolute(), []
-    for group in groups(plans) if train is None else [[plan] for plan in plans]:
+    fleets = groups(plans) if device == "cpu" else groups(plans, size=len(plans), workers=1)
+    for group in fleets if train is None else [[plan] for plan in plans]:
         family = group[0].setup.family
         text = json.dumps([plan.to_dict() for plan in group], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         name = f"{family.id.replace('-lr0-', '-')}-{digest}"
         executor = train or (_FLEET if family.stacked else _SINGLE)
         scratch, log = out / "work" / name, out / "logs" / f"{name}.log"
-        jobs.append(Job(name, tuple(group), executor, scratch, log))
+        options = {"device": device} if executor == _FLEET and device != "cpu" else {}
+        jobs.append(Job(name, tuple(group), executor, scratch, log, options))
     return jobs
 
 

@@ -140,12 +140,12 @@ class Fleet:
     ) -> None:
         """Bisect, for all chosen replicas at once, as `autowarmup.calibrate` does for one."""
         replicas = [self.replicas[k] for k in chosen]
-        lrs = torch.tensor([r.lr for r in replicas])
+        lrs = losses.new_tensor([r.lr for r in replicas])
         part = {key: p[chosen] for key, p in self.parameters.items()}
         moves = {key: self._displacement(key, u)[chosen] for key, u in updates.items()}
         promised = [(g[chosen] * moves[key]).flatten(1).sum(1) for key, g in gradients.items()]
         slope = torch.stack(promised).sum(0) * lrs
-        least = torch.tensor([r.rule.measured_start for r in replicas])
+        least = losses.new_tensor([r.rule.measured_start for r in replicas])
 
         def enough(fraction: Tensor) -> Tensor:
             rates = fraction * lrs
@@ -153,7 +153,7 @@ class Fleet:
             after = self.losses(moved, batch[chosen])
             return (losses[chosen] - after) / (fraction * slope) >= least
 
-        found = largest_fractions(lambda tried: enough(torch.tensor(tried)).tolist(), len(lrs))
+        found = largest_fractions(lambda tried: enough(lrs.new_tensor(tried)).tolist(), len(lrs))
         for replica, share in zip(replicas, found, strict=True):
             replica.start = share
             # One probe where the peak rate is borne, else all; and a backward pass of its own.
@@ -167,7 +167,8 @@ class Fleet:
 
     def _move(self, losses: list[float], updates: Stack) -> None:
         factors = [0.0 if self._over(r) else r.state.factor for r in self.replicas]
-        rates = torch.tensor([f * r.lr for f, r in zip(factors, self.replicas, strict=True)])
+        lrs = [f * r.lr for f, r in zip(factors, self.replicas, strict=True)]
+        rates = next(iter(updates.values())).new_tensor(lrs)
         for key, p in self.parameters.items():
             decay = self.direction.decay(key, p)
             if decay:
@@ -183,7 +184,7 @@ class Fleet:
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Tensor]) -> list[float]:
         """Return the mean loss of each replica over batches that all of them see."""
-        total = torch.zeros(len(self.replicas))
+        total = next(iter(self.parameters.values())).new_zeros(len(self.replicas))
         for batch in batches:
             shared = batch.unsqueeze(0).expand(len(self.replicas), *batch.shape)
             total += self.losses(self.parameters, shared)

@@ -42,24 +42,30 @@ def run_set(
     workers: int | None = None,
     command: str = "",
     ray: RayOptions | None = None,
+    device: str = "cpu",
 ) -> Outcome:
     """Run what is missing of a named set in `out`, as `run_plans`; note the command in the results.
 
     Raises:
-        ValueError: an unknown set, or files in `out` that are not ours.
+        ValueError: an unknown set, no such device, or files in `out` that are not ours.
     """
     if name not in SETS:
         raise ValueError(f"set: expected one of {', '.join(SETS)}, got {name!r}")
     with claimed(out):
-        return _run_set(Path(out), name, workers, command, ray)
+        return _run_set(Path(out), name, workers, command, ray, device)
 
 
 def _run_set(
-    out: Path, name: str, workers: int | None, command: str, ray: RayOptions | None
+    out: Path,
+    name: str,
+    workers: int | None,
+    command: str,
+    ray: RayOptions | None,
+    device: str,
 ) -> Outcome:
     check_ours(out)
     directory = out / APART[name] if name in APART else out
-    outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray)
+    outcome = run_plans(SETS[name](), directory, workers=workers, ray=ray, device=device)
     if directory.is_dir():
         _note_environment(directory, command)
     return outcome

@@ -30,7 +30,8 @@ def stack_parameters(models: list[torch.nn.Module]) -> Parameters:
 def embedded(table: Tensor, tokens: Tensor) -> Tensor:
     """Look tokens (R, ...) up in the tables of their replicas, (R, V, D); gives (R, tokens, D)."""
     index = tokens.reshape(len(table), -1)
-    index = index + table.shape[1] * torch.arange(len(table)).unsqueeze(1)
+    first = table.shape[1] * torch.arange(len(table), device=table.device)
+    index = index + first.unsqueeze(1)
     return F.embedding(index, table.flatten(0, 1))
 
 
@@ -93,6 +94,7 @@ class StackedLlama:
             y = x @ p[f"{prefix}{name}_proj.weight"].mT
             return y.view(replicas * batch, length, self.heads, -1).transpose(1, 2)
 
+        self.cos, self.sin = self.cos.to(x.device), self.sin.to(x.device)
         cos, sin = self.cos[:length], self.sin[:length]
         q, k = _rotated(heads("q"), cos, sin), _rotated(heads("k"), cos, sin)
         mixed = F.scaled_dot_product_attention(q, k, heads("v"), is_causal=True)

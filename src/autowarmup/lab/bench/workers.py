@@ -14,14 +14,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
+from typing import Any
 
 from autowarmup.lab.bench.plan import RunPlan
 from autowarmup.lab.bench.records import Record
 
-TrainFunction = Callable[[Sequence[RunPlan], Path], list[Record]]
+TrainFunction = Callable[..., list[Record]]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -37,6 +38,7 @@ class Job:
             record of each.
         scratch: a directory for what the training keeps, e.g. checkpoints.
         log: where its output goes.
+        options: what else the training is told.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Job:
     train: str | TrainFunction
     scratch: Path
     log: Path
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def _attempt(job: Job) -> list[Record] | str:
         if isinstance(train, str):
             module, _, name = train.partition(":")
             train = getattr(importlib.import_module(module), name)
-        return train(job.plans, job.scratch)
+        return train(job.plans, job.scratch, **job.options)
     except Exception as error:
         traceback.print_exc()
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "

@@ -20,6 +20,7 @@ def bench(
     set: Annotated[str, one_of(SET_NAMES)] = "core",
     draw: bool = False,
     workers: int | None = None,
+    device: str = "cpu",
     engine: Literal["local", "ray"] = "local",
     address: str = "local",
     cpus_per_run: int = 1,
@@ -36,8 +37,9 @@ def bench(
         set: demo (two minutes on 2 cores), core (three hours), extended, robustness, or smoke
             (seconds).
         draw: only draw again what OUT holds.
-        workers: processes that train side by side; by default one per core, or what the Ray cluster
-            has room for.
+        workers: processes that train side by side; by default one per core, one for a GPU, or what
+            the Ray cluster has room for.
+        device: cpu, or cuda (cuda:1, ...) to train all runs of an optimizer side by side on a GPU.
         engine: local, or ray for a Ray cluster (the options below are for ray alone).
         address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
         cpus_per_run: CPU cores, and threads, of each process.
@@ -58,7 +60,7 @@ def bench(
     missing = interrupted = False
     with claimed(out):
         if not draw:
-            outcome = run_set(out, set, workers=workers, command=command(), ray=ray)
+            outcome = run_set(out, set, workers=workers, command=command(), ray=ray, device=device)
             Console().print(Text(outcome.sentence))
             missing, interrupted = bool(outcome.missing), outcome.interrupted
         if draw or any((out / "runs").glob("*.jsonl")):
