@@ -72,6 +72,7 @@ benchmarks: $(READY)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/observer_overhead.py
 	$(BIN)/python benchmarks/hosts_overhead.py
+	$(BIN)/python benchmarks/fleet_speed.py
 	$(BIN)/python benchmarks/gpu_syncs.py
 
 clean:

@@ -133,7 +133,7 @@ def alarms(rule: str, records: Sequence[Record]) -> Json:
         "false_alarms": sum(bool(row["lowered_at"]) for row in healthy),
         "harmful": len(harmful),
         "caught": len(caught),
-        "caught_early": sum(row["done_when_caught"] < EARLY for row in caught),
+        "caught_early": sum((row["done_when_caught"] or 0.0) < EARLY for row in caught),
         "median_share_of_the_run_when_caught": (
             statistics.median(row["lowered_at"][0] / row["steps"] for row in caught)
             if caught
@@ -177,12 +177,12 @@ def _row(rule: str, record: Record, best: Record | None) -> Json:
     harm = math.inf if val is None else None if best is None else val / best["val_loss"] - 1.0
     name = setup.family.id.replace("-lr0-", "-")
     found = walked(build(RunPlan(setup, record["seed"], rule)), run, losses)
-    caught = found["lowered_at"][:1] if best is not None else []
+    at = found["lowered_at"]
     return {
         "log": f"{name}, {multiple:g} x best, seed {record['seed']}",
         "healthy": multiple == 1.0,
         "harm": harm if harm is None or math.isfinite(harm) else None,
-        "done_when_caught": done(losses, best["every_loss"], caught[0]) if caught else None,
+        "done_when_caught": done(losses, best["every_loss"], at[0]) if at and best else None,
         "steps": setup.steps,
         **found,
     }
