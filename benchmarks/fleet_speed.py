@@ -146,7 +146,7 @@ def main() -> None:
     place = RESULTS if kind == "cpu" or DRY else RESULTS.parent / "gpu"
     out = args.out or place / "fleet_speed.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {out}")
 
 

@@ -90,7 +90,7 @@ def main() -> int:
     card = "cpu" if asked.device == "cpu" else torch.cuda.get_device_name(asked.device)
     out.mkdir(parents=True, exist_ok=True)
     index = Path(DRY or out) / "gpu.json"
-    held = json.loads(index.read_text()) if index.exists() else {}
+    held = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
     record: dict[str, Any] = held if held.get("card") == card else {"card": card, "parts": {}}
     record |= {"command": " ".join(["python", "benchmarks/gpu.py", *sys.argv[1:]])}
     record |= {"environment": environment()}
@@ -103,7 +103,7 @@ def main() -> int:
             record["parts"][part.name] = {"status": f"not begun: {left:.0f} seconds were left"}
         else:
             record["parts"][part.name] = measured(part, asked, out, left * part.share)
-        index.write_text(json.dumps(record, indent=1) + "\n")
+        index.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"{part.name}: {record['parts'][part.name]['status']}", flush=True)
     print(index)
     return int(any(row["status"] != "measured" for row in record["parts"].values()))

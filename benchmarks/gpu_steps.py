@@ -206,7 +206,9 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     for kind, (makers, shapes) in sets.items():
         record["steps"][kind] = measure(makers, shapes, device, args.rounds)
-        args.out.write_text(json.dumps(record, indent=1) + "\n")  # what is measured is kept
+        args.out.write_text(
+            json.dumps(record, indent=1) + "\n", encoding="utf-8"
+        )  # what is measured is kept
         for name, row in record["steps"][kind].items():
             said = row.get("skipped") or f"ours is {row['autowarmup_times_faster']:.2f}x as fast"
             print(f"{kind}, {name}: {said}", flush=True)

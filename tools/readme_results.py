@@ -132,7 +132,7 @@ def benchmarks_table(names: tuple[str, ...] = ("optimizers", "peak", "scheduler"
 
 def fleet_table() -> list[str]:
     """One row per optimizer: runs per hour of one core, one by one and side by side."""
-    record = json.loads((BENCHMARKS / "fleet_speed.json").read_text())
+    record = json.loads((BENCHMARKS / "fleet_speed.json").read_text(encoding="utf-8"))
     names = list(next(iter(record["rows"].values())))
     lines = [
         f"| runs of {record['updates_of_a_run']} updates per hour | "

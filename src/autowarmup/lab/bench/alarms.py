@@ -197,7 +197,7 @@ def done(losses: Sequence[float | None], best: Sequence[float | None], at: int) 
 
     Example:
         >>> done([3.0] * 50 + [5.0] * 50, [3.0] * 100, 60), done([3.0] * 80, [3.0] * 100, 70)
-        (0.5294117647058824, 0.0)
+        (0.5555555555555556, 0.0)
     """
 
     def above(first: int, last: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -150,9 +151,11 @@ def _worst_case(
     for name, dashes, ink in ((best, "--", palette.HAND), (rule, "-", colour)):
         at, _, factor = curves[name]
         rates.plot(at / steps, factor, linewidth=1.7, linestyle=dashes, color=ink)
-    losses.set_title(f"{rule_name(rule)}: {percent(line['worst_regret'])}", pad=32, fontsize=11.5)
+    words = [*textwrap.wrap(setup["label"], 44), f"best length there: {rule_name(best)}"]
+    name = f"{rule_name(rule)}: {percent(line['worst_regret'])}"
+    losses.set_title(name, pad=10 + 11 * len(words), fontsize=11.5)
     losses.text(
-        0.0, 1.04, f"{setup['label']}\nbest length there: {rule_name(best)}",
+        0.0, 1.04, "\n".join(words),
         transform=losses.transAxes, fontsize=8.5, color=palette.MUTED, va="bottom",
     )  # fmt: skip
     losses.set_ylabel("loss against best", fontsize=9.5)
