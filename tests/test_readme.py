@@ -51,7 +51,8 @@ def test_it_is_short_and_needs_no_word_that_only_insiders_know():
     assert not re.search(r"regret|LMO|kappa|div\b|gap law|watched", README)
 
 
-def test_curvature_is_measured_in_a_few_lines(capsys):
+def test_curvature_is_measured_in_a_few_lines(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     code = re.findall(r"```python\n(.*?)```", CURVATURE, re.DOTALL)[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 6
     before, after = code.split("...")
