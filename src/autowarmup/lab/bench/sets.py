@@ -141,14 +141,21 @@ def extended() -> list[RunPlan]:
 
     Two networks on pictures of characters and an LSTM; one seed of the large batch at half and
     twice its best rate and of 40,000 updates of two optimizers; a third seed of 2,500 updates at
-    the best rate.
+    the best rate; and the rules of others where the core set has the judged ones alone.
     """
     plans: list[RunPlan] = []
     for model, batch in (("glyph-resnet", 32), ("glyph-vit", 32), ("lstm", 8)):
-        plans += planned(at(1.0, model=model, batch=batch, steps=600), JUDGED, (0, 1))
+        plans += planned(at(1.0, model=model, batch=batch, steps=600), CORE_RULES, (0, 1))
     for multiple in (2.0, 0.5):
-        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), JUDGED, (0,))
+        plans += planned(at(multiple, batch=LARGE_BATCH, steps=600), CORE_RULES, (0,))
     plans += planned(at(1.0, steps=2500), CORE_RULES, (2,))
+    only_core = [rule for rule in CORE_RULES if rule not in JUDGED]
+    for changes in (
+        {"steps": 600, "data": PROSE, "trained": 2500},
+        {"steps": 600, "batch": LARGE_BATCH},
+        {"steps": 10_000},
+    ):
+        plans += planned(at(1.0, **changes), only_core, (0, 1))
     longest = [s for s in at(1.0, steps=HORIZONS[-1]) if s.optimizer in ("muon", "adamw")]
     return plans + planned(longest, JUDGED, (0,))
 
