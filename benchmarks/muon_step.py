@@ -25,7 +25,7 @@ from bench_optimizers import DRY, HIDDEN, LAYERS, parameters
 from torch.optim import _muon
 
 from autowarmup.lab.environment import environment
-from autowarmup.norms import Muon, newton_schulz, polar_exact, polar_express, three_steps
+from autowarmup.norms import Muon, Spectral, newton_schulz, polar_exact, three_steps
 from autowarmup.norms.polar import KELLER_JORDAN
 
 RESULTS = Path(DRY or Path(__file__).resolve().parent.parent / "results" / "benchmarks")
@@ -46,7 +46,7 @@ def seconds(step: Callable[[], Any]) -> tuple[float, float]:
 
 def measure(shapes: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
     theirs = torch.optim.Muon(parameters(shapes), lr=1e-3, adjust_lr_fn="match_rms_adamw")
-    sides = {"torch": theirs}
+    sides: dict[str, torch.optim.Optimizer] = {"torch": theirs}
     for name, method in METHODS.items():
         named = [(f"layer.{k}", p) for k, p in enumerate(parameters(shapes))]
         sides[name] = Muon(named, lr=1e-3, method=method)
@@ -69,20 +69,22 @@ def accuracy() -> list[dict[str, Any]]:
         "torch.optim.Muon": lambda x: _muon._zeropower_via_newtonschulz(x, KELLER_JORDAN, 5, 1e-7),
         "newton_schulz": newton_schulz,
         "three_steps": three_steps,
-        "polar_express, 5 steps": lambda x: newton_schulz(x, coefficients=polar_express(5)),
-        "polar_express, 4 steps": lambda x: newton_schulz(x, coefficients=polar_express(4)),
+        "polar_express": lambda x: Spectral("polar_express").lmo_many([x])[0],
     }
     rows = []
     for shape in ((SHORT, SHORT), (SHORT, LONG)):
-        for decay in (0.0, 0.5, 1.0, 1.2):
+        i = torch.arange(1.0, SHORT + 1.0, dtype=torch.float64)
+        fall = {f"i^-{decay:g}": i**-decay for decay in (0.0, 0.5, 1.0, 1.2, 1.5)}
+        fall["exp(-i / 80)"] = (-i / 80).exp()
+        for name, values in fall.items():
             x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             u, _, vh = torch.linalg.svd(x.double(), full_matrices=False)
-            x = u @ torch.diag(torch.arange(1.0, SHORT + 1.0, dtype=torch.float64) ** -decay) @ vh
+            x = u @ torch.diag(values) @ vh
             polar, x = polar_exact(x), x.float()
-            row: dict[str, Any] = {"shape": shape, "singular values": f"i^-{decay:g}"}
-            for name, way in ways.items():
+            row: dict[str, Any] = {"shape": shape, "singular values": name}
+            for called, way in ways.items():
                 y = way(x).double()
-                row[name] = {
+                row[called] = {
                     "distance": ((y - polar).norm() / polar.norm()).item(),
                     "largest singular value": torch.linalg.svdvals(y).max().item(),
                 }
@@ -110,11 +112,10 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name, row in record["steps"].items():
-        for way, method in METHODS.items():
+        for way in METHODS:
             wall, processor = (row[f"{way}_times_faster_{what}"] for what in ("wall", "processor"))
-            print(
-                f"{name}, {method}: {wall:.2f}x torch.optim.Muon ({processor:.2f}x in processor time)"
-            )
+            times = f"{wall:.2f}x torch.optim.Muon ({processor:.2f}x in processor time)"
+            print(f"{name}, {way}: {times}")
     print(f"wrote {args.out}")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autowarmup.norms.largest import largest_spectral_norm
 from autowarmup.norms.norm import Norm, stack_scalars
-from autowarmup.norms.polar import KELLER_JORDAN, newton_schulz, polar_exact
+from autowarmup.norms.polar import newton_schulz, polar_exact
 from autowarmup.norms.polar_express import polar_express
 from autowarmup.norms.singular import nuclear_norm, spectral_norm
 from autowarmup.norms.three_steps import three_steps
@@ -165,11 +165,10 @@ class Spectral(Norm):
             return polar_exact(x)
         if self.method == "three_steps":
             return three_steps(x, eps=self.eps, dtype=self.dtype)
-        fitted = self.method == "polar_express"
-        coefficients = polar_express(self.steps) if fitted else KELLER_JORDAN
-        return newton_schulz(
-            x, steps=self.steps, coefficients=coefficients, eps=self.eps, dtype=self.dtype
-        )
+        settings = {"steps": self.steps, "eps": self.eps, "dtype": self.dtype}
+        if self.method == "polar_express":
+            settings |= {"coefficients": polar_express(self.steps), "tight": True}
+        return newton_schulz(x, **settings)
 
     def _matrix(self, x: Tensor) -> Tensor:
         if not self.accepts(x.shape):

@@ -39,4 +39,4 @@ def three_steps(x: Tensor, *, eps: float = 1e-7, dtype: torch.dtype = torch.bflo
         >>> torch.linalg.svdvals(y).sub(1).abs().max().item() < 0.25
         True
     """
-    return iterate(x, THREE_STEPS, eps=eps, dtype=dtype)
+    return iterate(x, THREE_STEPS, eps=eps, dtype=dtype, tight=True)
