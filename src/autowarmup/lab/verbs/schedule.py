@@ -53,7 +53,7 @@ def schedule(
     loss0: float = 5.5,
     lower_bound: float = 0.0,
     json: bool = False,
-    figure: Path | None = None,
+    figure: Annotated[Path | None, filled_by("none")] = None,
 ) -> int:
     """Show the ramp, the plateau and the decay that a warm-up rule would give, without training.
 
