@@ -66,8 +66,8 @@ def evidence_table() -> list[str]:
         f"One length for all: {best} to {last} % |",
         f"| 124M and 1.5B | fed the losses of {len(logs)} public runs that went well | lowers the "
         f"rate in {lowered} of them |",
-        f"| small, at 4 or 16 times the best rate | fed the losses of {alarms['harmful']} runs that "
-        f"this harmed | notices {alarms['caught']}{late}; false alarms in "
+        f"| small, at 4 or 16 times the best rate | fed the losses of {alarms['harmful']} runs "
+        f"that this harmed | notices {alarms['caught']}{late}; false alarms in "
         f"{alarms['false_alarms']} of {alarms['healthy']} good runs |",
         "| above 0.4M | warm-ups compared by training | nothing yet |",
     ]
