@@ -114,12 +114,8 @@ def repository_path(page: str, link: str) -> str | None:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show figures by theme and width, and link pages that docstrings name, docs/bench.md.
-
-    No line ends between a number and its unit, but code stays what somebody may copy.
-    """
-    html = NOT_CODE.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)
-    html = FIGURE.sub(_picture, html)
+    """Show figures by theme and width, and link pages that docstrings name, docs/bench.md."""
+    html = FIGURE.sub(_picture, kept_together(html))
     if not page.file.src_uri.startswith("api/"):
         return html
 
@@ -130,6 +126,11 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         return f'<a href="{there.url_relative_to(page.file)}">{match[0]}</a>'
 
     return re.sub(r"\bdocs/([\w/-]+\.md)", linked, html)
+
+
+def kept_together(html: str) -> str:
+    """Return a page in which no line ends between a number and its unit; code stays as it was."""
+    return NOT_CODE.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)
 
 
 def _picture(found: re.Match[str]) -> str:
