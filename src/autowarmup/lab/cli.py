@@ -6,7 +6,9 @@ Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked fo
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import sys
 import warnings
 from importlib import metadata
@@ -42,6 +44,8 @@ VERBS = {
     "replay": replay,
     "theory": theory,
 }
+for _verb in VERBS.values():  # or a help would break its lines where our sources do
+    _verb.__doc__ = re.sub(r"\n {8,}", " ", inspect.cleandoc(_verb.__doc__ or ""))
 _MOVED = {"report": "autowarmup bench --draw --out DIR"}
 
 
@@ -63,8 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             args=arguments,
             prog="autowarmup",
             config=(tyro.conf.DisallowNone,),
-            description="Learning-rate warm-up that follows what training itself shows "
-            "(autowarmup --version prints the version).",
+            description="Learning-rate warm-up without tuning (--version prints the version).",
         )
     except KeyboardInterrupt as stop:
         if first:

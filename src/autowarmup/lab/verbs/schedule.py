@@ -53,7 +53,7 @@ def schedule(
     loss0: float = 5.5,
     lower_bound: float = 0.0,
     json: bool = False,
-    figure: Path | None = None,
+    figure: Annotated[Path | None, filled_by("none")] = None,
 ) -> int:
     """Show the ramp, the plateau and the decay that a warm-up rule would give, without training.
 
@@ -231,7 +231,7 @@ def _print(
     console = Console(highlight=False)
     steps, end = values["steps"], values["warmup_end_step"]
     console.print(f"[bold]{escape(rule.name)}[/bold]: {escape(rule.about.rstrip('.'))}.")
-    console.print(f"{steps} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
+    console.print(f"{steps:,} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
     follows = f"It follows the loss, here along {values['losses']}; other losses move it."
     console.print(follows if rule.reads_loss else "It does not follow the loss.", markup=False)
     if end is not None:
