@@ -188,6 +188,11 @@ def test_what_some_rules_have_to_know_can_be_told(folder, capsys):
     assert "The rule untuned would have ended warm-up at update 199" in text
 
 
+def test_a_run_without_a_finite_loss_is_not_praised_for_it():
+    record, _ = judged(log_of(np.full(400, np.nan)), ["paced"])
+    assert headline(record).endswith("and never lowered the rate: no loss was a finite number.")
+
+
 def test_what_is_not_known_is_said():
     record, _ = judged(log_of(falling()), ["paced"])
     assert any("say --optimizer" in text for text in sentences(record))

@@ -24,6 +24,8 @@ def headline(record: Json) -> str:
         return f"{text}, whatever the loss."
     if not (lowered or row["lowers"]):
         return f"{text}, going by the loss."
+    if not record["finite_losses"]:
+        return f"{text} and never lowered the rate: no loss was a finite number."
     if not lowered:
         return f"{text} and never lowered the rate: the loss gave no reason to."
     first = lowered[0]
