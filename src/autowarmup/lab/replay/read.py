@@ -42,6 +42,10 @@ def read_logs(paths: Sequence[Path], wanted: Wanted | None = None) -> Log:
             pieces.append((path.name or str(path), _piece(path, wanted)))
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{path}: expected a log, got no file or directory of that name"
+            ) from None
     try:
         return joined(pieces, wanted.per_update)
     except ValueError as error:

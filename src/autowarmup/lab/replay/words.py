@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autowarmup.lab.report.numbers import percent, short
+from autowarmup.rules.families import family_named
 
 Json = Mapping[str, Any]
 
@@ -64,6 +65,12 @@ def sentences(record: Json) -> list[str]:
             "The optimizer is not known, so rules that go by its class take the longest warm-up, "
             "that of AdamW and Lion; say --optimizer."
         )
+    elif record["optimizer"] and "adam" not in record["optimizer"].lower():
+        if family_named(record["optimizer"]) == "other":
+            texts.append(
+                f"No class of optimizers is known by the name {record['optimizer']!r}: rules that "
+                "go by it take the warm-up of AdamW."
+            )
     total = record["total_steps"]
     if total is not None and total > record["updates"]:
         texts.append(f"The log covers {record['updates']:,} of the {total:,} updates of the run.")

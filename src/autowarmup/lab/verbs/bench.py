@@ -34,8 +34,8 @@ def bench(
 
     Args:
         out: directory of the benchmark.
-        set: demo (two minutes on 2 cores), core (three hours), extended, robustness, or smoke
-            (seconds).
+        set: demo (two minutes on 2 cores), core (three hours), extended, robustness,
+            protocol, logs, or smoke (seconds).
         draw: only draw again what OUT holds.
         workers: processes that train side by side; by default one per core, one for a GPU, or what
             the Ray cluster has room for.

@@ -17,14 +17,17 @@ from autowarmup.lab.verbs.typed import command, counted
 
 USUAL = "default,linear 5%,watched"
 """What is shown where no rule is named."""
+BY_NAME = filled_by("found by its name")
 
 
 def replay(
-    logs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    logs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="(required)")
+    ],
     rules: Annotated[str | None, filled_by("some; the default alone with --open-end")] = None,
     total_steps: Annotated[int | None, filled_by("what the log says, or covers")] = None,
     open_end: bool = False,
-    optimizer: str = "",
+    optimizer: Annotated[str, filled_by("not known")] = "",
     parameters: Annotated[float | None, filled_by("not known")] = None,
     trained: bool = False,
     lr: Annotated[float | None, filled_by("the largest of the log")] = None,
@@ -32,11 +35,11 @@ def replay(
     lower_bound: float = 0.0,
     beta: Annotated[float | None, filled_by("0.9")] = None,
     kappa: Annotated[float | None, filled_by("not known")] = None,
-    step: str = "",
-    loss: str = "",
-    rate: str = "",
-    run: str = "",
-    pattern: str = "",
+    step: Annotated[str, BY_NAME] = "",
+    loss: Annotated[str, BY_NAME] = "",
+    rate: Annotated[str, BY_NAME] = "",
+    run: Annotated[str, filled_by("the only one")] = "",
+    pattern: Annotated[str, filled_by("lines as many print them")] = "",
     per_update: float = 1.0,
     json: bool = False,
     out: Path | None = None,
