@@ -65,16 +65,20 @@ def sentences(record: Json) -> list[str]:
             "The optimizer is not known, so rules that go by its class take the longest warm-up, "
             "that of AdamW and Lion; say --optimizer."
         )
-    elif record["optimizer"] and "adam" not in record["optimizer"].lower():
-        if family_named(record["optimizer"]) == "other":
-            texts.append(
-                f"No class of optimizers is known by the name {record['optimizer']!r}: rules that "
-                "go by it take the warm-up of AdamW."
-            )
+    elif unknown_class(record["optimizer"] or "adam"):
+        texts.append(
+            f"No class of optimizers is known by the name {record['optimizer']!r}: rules that go "
+            "by it take the warm-up of AdamW."
+        )
     total = record["total_steps"]
     if total is not None and total > record["updates"]:
         texts.append(f"The log covers {record['updates']:,} of the {total:,} updates of the run.")
     return [*texts, *record["notes"]]
+
+
+def unknown_class(optimizer: str) -> bool:
+    """Return whether a name says nothing of the class of an optimizer."""
+    return family_named(optimizer) == "other" and "adam" not in optimizer.lower()
 
 
 def _ramp(record: Json, row: Json) -> str:
