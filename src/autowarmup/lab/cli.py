@@ -79,13 +79,21 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         # All processes meet the same mistakes, but the first may be the one that is gone.
         if first or isinstance(error, ConnectionError):
-            missing = isinstance(error, ModuleNotFoundError)
-            print(f"error: {sentence(error) if missing else error}", file=sys.stderr)
+            print(f"error: {_told(error)}", file=sys.stderr)
         return 2
     finally:
         torch = sys.modules.get("torch")  # never loaded for this
         if torch is not None and "WORLD_SIZE" in os.environ and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _told(error: Exception) -> str:
+    """Return a mistake as a sentence, also where Python gives a number and a file's name."""
+    if isinstance(error, ModuleNotFoundError):
+        return sentence(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _one_line(message: object, *_: object, **__: object) -> str:

@@ -246,10 +246,12 @@ def _print(
             f"K0 = {law.K0:.6g}   K1 = {law.K1:.6g}   K2 = {law.K_rho:.6g}\n{law.k1_sentence()}"
         )
     console.print("\n[bold]  update     loss  rate[/bold]")
+    room = console.width - 30
+    marked = room >= 48  # else the sentence above has to do
     shown = {round(k * (steps - 1) / ROWS) for k in range(ROWS + 1)} | {end or 0}
     for k in sorted(shown - {steps}):
-        bar = "█" * max(1, round(34 * rates[k] / values["lr"]))
-        mark = "  [bold]warm-up ends[/bold]" if k == end else ""
+        bar = "█" * max(1, round(min(34, max(4, room)) * rates[k] / values["lr"]))
+        mark = "  [bold]warm-up ends[/bold]" if k == end and marked else ""
         seen = losses[k] if rule.reads_loss else None
         loss = "        -" if seen is None else f"{seen:9.4g}"
         console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")
