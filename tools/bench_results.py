@@ -247,17 +247,25 @@ def missed(bench: dict) -> list[str]:
     ] or ["- none"]
 
 
+SWEPT = {
+    "d-muon": "D-Muon",
+    "normalized-sgd": "normalized SGD",
+    "soap": "SOAP",
+    "lion": "Lion",
+    "adamw": "AdamW",
+}
+"""Optimizers of the published sweeps that have a column of their own."""
+
+
 def sweeps_table() -> list[str]:
     """What lengths of warm-up would have cost in published sweeps."""
     found = json.loads((BENCH.parent / "published_sweeps.json").read_text(encoding="utf-8"))[
         "policies"
     ]
     optimizers = list(found["paced, tokens known"]["all"]["by_optimizer"])
-    short = [
-        name for name in ("d-muon", "normalized-sgd", "soap", "lion", "adamw") if name in optimizers
-    ]
+    short = [name for name in SWEPT if name in optimizers]
     lines = [
-        "| length | mean regret | diverged | " + " | ".join(short) + " |",
+        "| length | mean regret | diverged | " + " | ".join(SWEPT[name] for name in short) + " |",
         "|---" * (len(short) + 3) + "|",
     ]
     for name, each in found.items():
