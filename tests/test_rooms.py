@@ -71,6 +71,7 @@ LAB = {
     "reading": set(),
     "claim": set(),
     "extras": set(),
+    "help_text": set(),
     "report": {"files"},
     "train": {"claim", "environment", "files", "reading"},
     "problems": {"files", "train"},
@@ -94,7 +95,7 @@ LAB = {
         "theory",
         "train",
     },
-    "cli": {"extras", "train", "verbs"},
+    "cli": {"extras", "help_text", "train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

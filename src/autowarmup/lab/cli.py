@@ -6,9 +6,7 @@ Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked fo
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 import sys
 import warnings
 from importlib import metadata
@@ -25,6 +23,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
     raise SystemExit(2) from None
 
 from autowarmup.lab.extras import sentence
+from autowarmup.lab.help_text import fit_helps
 from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
@@ -44,8 +43,6 @@ VERBS = {
     "replay": replay,
     "theory": theory,
 }
-for _verb in VERBS.values():  # or a help would break its lines where our sources do
-    _verb.__doc__ = re.sub(r"\n {8,}", " ", inspect.cleandoc(_verb.__doc__ or ""))
 _MOVED = {"report": "autowarmup bench --draw --out DIR"}
 
 
@@ -62,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.formatwarning = _one_line
         # Fields that the recipe fills have no default of their type.
         warnings.filterwarnings("ignore", message="The field .* is annotated with type")
+        fit_helps(VERBS.values())
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
             args=arguments,

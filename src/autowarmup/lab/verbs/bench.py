@@ -30,7 +30,7 @@ def bench(
     memory_per_run: int = 0,
     retries: int = 2,
 ) -> int:
-    """Train a set of runs with different warm-ups and draw OUT/report.html and OUT/summary.json.
+    """Train a set of runs with different warm-ups; OUT/report.html, OUT/summary.json.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
 

@@ -34,7 +34,7 @@ def compare(
     retries: int = 2,
     json: bool = False,
 ) -> int:
-    """Train one model with several warm-up rules, on the same seeds, and compare the losses.
+    """Train one model with several warm-up rules on the same seeds, and compare.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
     For a training of your own in Python: autowarmup.lab.compare.compare_rules.

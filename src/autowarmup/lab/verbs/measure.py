@@ -42,7 +42,7 @@ def measure(
     object: Annotated[str | None, one_of(OBJECT_NAMES), filled_by("the LLaMA below")] = None,
     draw: bool = False,
 ) -> int:
-    """Measure the curvature along training: OUT/measure.json with fits, and OUT/measure.html.
+    """Measure the curvature along training; OUT/measure.json, OUT/measure.html.
 
     Trains with the options below, or reads a finished run (--run), or trains one of the small
     models of arXiv 2510.03164 (--object; --steps, --every and --seed apply). The same command

@@ -55,7 +55,7 @@ def schedule(
     json: bool = False,
     figure: Annotated[Path | None, filled_by("none")] = None,
 ) -> int:
-    """Show the ramp, the plateau and the decay that a warm-up rule would give, without training.
+    """Show the ramp, plateau and decay that a warm-up rule gives, without training.
 
     A rule that follows the loss is walked along a typical loss curve, or along that of a log.
 
