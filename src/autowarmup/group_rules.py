@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 from autowarmup.optimizer_class import family_of_group, kappa_of, model_facts
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
-from autowarmup.rules.state import WarmupState, begin
+from autowarmup.rules.state import WarmupState
+from autowarmup.rules.stepping import begin
 
 ALL = ""
 """The word of a scheduler whose groups all follow one rule."""

@@ -23,8 +23,9 @@ from autowarmup.rates import Rates, on_accelerator
 from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.life import advanced_to
 from autowarmup.rules.registry import DEFAULT_RULE
-from autowarmup.rules.state import WarmupState, step
+from autowarmup.rules.state import WarmupState
 from autowarmup.rules.status import Status
+from autowarmup.rules.stepping import step
 from autowarmup.saved import refuse_renamed
 from autowarmup.steering import Steering
 from autowarmup.updates import Updates

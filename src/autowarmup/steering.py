@@ -13,10 +13,12 @@ from torch.optim import Optimizer
 from autowarmup.agreement import Agreement
 from autowarmup.calibrate import measure_start
 from autowarmup.group_rules import ALL
-from autowarmup.rules.base import Rule, expect, whole
+from autowarmup.rules.base import Rule
 from autowarmup.rules.life import with_decay, with_end, with_ramp
 from autowarmup.rules.registry import rule_of
-from autowarmup.rules.state import WarmupState, begin
+from autowarmup.rules.settings import expect, whole
+from autowarmup.rules.state import WarmupState
+from autowarmup.rules.stepping import begin
 from autowarmup.saved import FORMAT, differences, of_today
 from autowarmup.standing import Standing
 from autowarmup.updates import Updates

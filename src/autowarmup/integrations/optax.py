@@ -36,10 +36,11 @@ from autowarmup.integrations.jax.state import (
     with_ramp,
 )
 from autowarmup.notices import ignored
-from autowarmup.rules.base import Rule, Run, expect, whole
+from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.registry import DEFAULT_RULE, rule_of
-from autowarmup.rules.state import told
+from autowarmup.rules.settings import expect, whole
 from autowarmup.rules.status import Status
+from autowarmup.rules.stepping import told
 from autowarmup.saved import refuse_renamed
 
 

@@ -16,18 +16,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import (
-    Move,
-    Rule,
-    Run,
-    Update,
-    expect,
-    finite,
-    record,
-    store_finite,
-    whole,
-)
+from autowarmup.rules.base import Move, Rule, Run, Update, record
 from autowarmup.rules.brake import BEGIN, LARGEST, Block, Looks, look, look_at, restored
+from autowarmup.rules.settings import expect, finite, store_finite, whole
 from autowarmup.rules.status import Status
 
 TOKENS = {"spectral": 0.3, "preconditioned": 4.0}
