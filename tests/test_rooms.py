@@ -72,6 +72,7 @@ LAB = {
     "owner": set(),
     "claim": {"owner"},
     "extras": set(),
+    "help_text": set(),
     "report": {"files"},
     "train": {"claim", "environment", "files", "reading"},
     "problems": {"files", "train"},
@@ -95,7 +96,7 @@ LAB = {
         "theory",
         "train",
     },
-    "cli": {"extras", "train", "verbs"},
+    "cli": {"extras", "help_text", "train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -37,7 +37,7 @@ GroupRule = str | Rule[Any] | Words | Callable[[dict[str, Any]], str | Rule[Any]
 
 
 class AdaptiveWarmup(Steering):
-    """Warm-up that follows the loss, then a decay over the steps that remain.
+    """Warm-up without tuning, then a decay over the steps that remain.
 
     With the default rule, "paced", the rate rises for as long as optimizers of this class need: in
     a straight line over 300 updates for Muon, 2,000 for Lion and AdamW, and faster in a run that is

@@ -107,7 +107,7 @@ class Standing(LRScheduler):
             step=before.step,
             loss=math.nan if loss is None else loss,
             gap=None if loss is None else self.state.tracker.gap,
-            lr=self.peak_lrs[0][0] * before.factor,
+            lr=self._rates.first * before.factor,
             factor=before.factor,
             phase=before.phase,
             status=self.state.status.name,
@@ -197,9 +197,10 @@ class Standing(LRScheduler):
         )
 
     def plot(self, axes: Axes | None = None) -> Axes:
-        """Draw the rate of the first group and the loss; needs matplotlib (`autowarmup[report]`).
+        """Draw the rate and the loss; needs matplotlib (`autowarmup[report]`).
 
-        What is still to come is dotted: it is what follows if no loss lowers the rate.
+        The rate is that of the first group whose peak is above 0. What is still to come is dotted:
+        it is what follows if no loss lowers the rate.
 
         Args:
             axes: of matplotlib, to draw into; new ones if not given.

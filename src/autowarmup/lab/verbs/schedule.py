@@ -51,9 +51,9 @@ def schedule(
     loss0: float = 5.5,
     lower_bound: float = 0.0,
     json: bool = False,
-    figure: Path | None = None,
+    figure: Annotated[Path | None, filled_by("none")] = None,
 ) -> int:
-    """Show the ramp, the plateau and the decay that a warm-up rule would give, without training.
+    """Show the ramp, plateau and decay that a warm-up rule gives, without training.
 
     A rule that follows the loss is walked along a typical loss curve, or along that of a log.
 
@@ -198,7 +198,7 @@ def _print(
     console = Console(highlight=False)
     steps, end = values["steps"], values["warmup_end_step"]
     console.print(f"[bold]{escape(rule.name)}[/bold]: {escape(rule.about.rstrip('.'))}.")
-    console.print(f"{steps} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
+    console.print(f"{steps:,} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
     follows = f"It follows the loss, here along {values['losses']}; other losses move it."
     console.print(follows if rule.reads_loss else "It does not follow the loss.", markup=False)
     if end is not None:
@@ -213,10 +213,12 @@ def _print(
             f"K0 = {law.K0:.6g}   K1 = {law.K1:.6g}   K2 = {law.K_rho:.6g}\n{law.k1_sentence()}"
         )
     console.print("\n[bold]  update     loss  rate[/bold]")
+    room = console.width - 30
+    marked = room >= 48  # else the sentence above has to do
     shown = {round(k * (steps - 1) / ROWS) for k in range(ROWS + 1)} | {end or 0}
     for k in sorted(shown - {steps}):
-        bar = "█" * max(1, round(34 * rates[k] / values["lr"]))
-        mark = "  [bold]warm-up ends[/bold]" if k == end else ""
+        bar = "█" * max(1, round(min(34, max(4, room)) * rates[k] / values["lr"]))
+        mark = "  [bold]warm-up ends[/bold]" if k == end and marked else ""
         seen = losses[k] if rule.reads_loss else None
         loss = "        -" if seen is None else f"{seen:9.4g}"
         console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")
