@@ -90,21 +90,9 @@ class Point:
         return json.dumps(self.to_dict())
 
 
-MEASURED = (
-    "loss_after",
-    "K",
-    "K_dir",
-    "K_next",
-    "K_noise",
-    "trust_ratio",
-    "alignment",
-    "step_norm",
-    "grad_dual",
-    "H",
-    "lower_bound",
-)
+MEASURED = ("loss_after", "K", "K_dir", "K_next", "K_noise", "trust_ratio", "alignment",
+            "step_norm", "grad_dual", "H", "lower_bound")  # fmt: skip
 """The fields of `Point` that only a measurement of the curvature fills."""
-
 
 _TEXTS = ("phase", "status")
 
