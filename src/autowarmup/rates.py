@@ -95,8 +95,9 @@ class Rates:
 
     @property
     def first(self) -> float:
-        """The peak rate of the first group."""
-        return self._known[0].peaks[0]
+        """The peak rate of the first group that has one above 0: what is told of a run."""
+        rates = [peak for known in self._known for peak in known.peaks]
+        return next((peak for peak in rates if peak > 0.0), rates[0])
 
     def write(self, factor: float) -> None:
         """Set every rate to its peak times the factor; a group added since brings its own peak.
@@ -140,7 +141,11 @@ def set_rate(group: dict[str, Any], rate: float) -> None:
 
 
 def _peaks(optimizer: Optimizer, unclear: list[str]) -> list[float]:
-    """Return the peak of every group; say where lr and initial_lr are two choices of the user."""
+    """Return the peak of every group; say where lr and initial_lr are two choices of the user.
+
+    Raises:
+        ValueError: a peak is no finite number.
+    """
     peaks: list[float] = []
     last = _LAST.get(optimizer)
     for number, group in enumerate(optimizer.param_groups):
@@ -148,6 +153,11 @@ def _peaks(optimizer: Optimizer, unclear: list[str]) -> list[float]:
         peak = float(group.setdefault("initial_lr", lr))
         if isinstance(group["lr"], Tensor) and group["initial_lr"] is group["lr"]:
             group["initial_lr"] = peak  # or it would be scaled along
+        if not math.isfinite(peak):
+            raise ValueError(
+                f"expected finite peak rates, got {peak:g} in group {number} of "
+                f"{type(optimizer).__name__}"
+            )
         if last is not None and number < len(last.peaks):
             scaled = _same(lr, last.rate(number))
         else:  # what a scheduler of others has left, or a file

@@ -163,8 +163,10 @@ def points(
     Raises:
         ValueError: `lr` or `most` is out of its range.
     """
-    if not (most >= 1 and lr > 0 and math.isfinite(lr)):
-        raise ValueError(f"expected most >= 1 and a finite lr > 0, got most={most} and lr={lr}")
+    if not most >= 1:
+        raise ValueError(f"most: expected at least 1 point, got {most}")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr: expected a finite rate above 0, got {lr}")
     seen, event = 0, False
     stride, dense = -(-count // most), max(1, most // 40)
     for before, loss, after in walked:

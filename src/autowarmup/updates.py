@@ -138,6 +138,8 @@ class Updates:
                 "pass updated=True where no hook can see it (a replayed CUDA graph, a wrapper that "
                 "steps by itself)"
             )
+            if all(map(_all_zero, self.optimizers)):
+                told = f"{calls} but every rate is 0: expected an optimizer with its peak rate"
         else:
             if not self._live and self._unseen == 1:
                 self._early = _gradient(self.optimizers)

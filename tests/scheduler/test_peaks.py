@@ -137,3 +137,32 @@ def test_a_group_that_vanished_is_a_sentence():
     optimizer.step()
     with pytest.raises(ValueError, match="vanished"):
         scheduler.step(1.0)
+
+
+@pytest.mark.parametrize("lr", [float("nan"), float("inf")])
+def test_a_peak_that_is_no_finite_number_is_a_sentence(lr):
+    with pytest.raises(ValueError, match=f"expected finite peak rates, got {lr} in group 0 of SGD"):
+        AdaptiveWarmup(sgd(lr), 100)
+
+
+@pytest.mark.filterwarnings("ignore:.*lowered the rate")
+def test_a_first_group_at_rest_does_not_stand_for_the_run():
+    groups = [{"params": [weight()], "lr": 0.0}, {"params": [weight()]}]
+    optimizer = torch.optim.SGD(groups, lr=0.5)
+    scheduler = AdaptiveWarmup(optimizer, 200)
+    for k in range(150):
+        optimizer.step()
+        scheduler.step(1.0 + 0.02 * k)
+    assert "peak rate 0.5. " in scheduler.report()
+    assert "try a peak rate near 0.23." in scheduler.report()
+    assert [group["lr"] for group in optimizer.param_groups] == scheduler.get_last_lr()
+    assert scheduler.get_last_lr()[0] == 0.0
+    assert scheduler.last.lr == 0.5 * scheduler.last.factor > 0
+    assert [point.lr for point in scheduler.trace] == [0.5 * p.factor for p in scheduler.trace]
+
+
+def test_an_optimizer_without_any_rate_is_a_sentence():
+    optimizer = sgd(0.0)
+    scheduler = AdaptiveWarmup(optimizer, 100)
+    with pytest.warns(UserWarning, match="but every rate is 0: expected an optimizer with its"):
+        go(optimizer, scheduler, 30)

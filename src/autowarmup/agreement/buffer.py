@@ -133,10 +133,12 @@ def check_scalar(value: Tensor, what: str) -> Tensor:
     """Return a tensor of one element as it is.
 
     Raises:
-        ValueError: it has another number of elements.
+        ValueError: it has another number of elements, or is complex.
     """
     if value.numel() != 1:
         raise ValueError(f"expected a scalar {what}, got a tensor of shape {tuple(value.shape)}")
+    if value.is_complex():
+        raise ValueError(f"expected a real {what}, got a tensor of dtype {value.dtype}")
     return value
 
 

@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
     raise SystemExit(2) from None
 
 from autowarmup.lab.extras import sentence
+from autowarmup.lab.help_text import fit_helps
 from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
@@ -58,13 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.formatwarning = _one_line
         # Fields that the recipe fills have no default of their type.
         warnings.filterwarnings("ignore", message="The field .* is annotated with type")
+        fit_helps(VERBS.values())
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
             args=arguments,
             prog="autowarmup",
             config=(tyro.conf.DisallowNone,),
-            description="Learning-rate warm-up that follows what training itself shows "
-            "(autowarmup --version prints the version).",
+            description="Learning-rate warm-up without tuning (--version prints the version).",
         )
     except KeyboardInterrupt as stop:
         if first:
@@ -76,13 +77,21 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         # All processes meet the same mistakes, but the first may be the one that is gone.
         if first or isinstance(error, ConnectionError):
-            missing = isinstance(error, ModuleNotFoundError)
-            print(f"error: {sentence(error) if missing else error}", file=sys.stderr)
+            print(f"error: {_told(error)}", file=sys.stderr)
         return 2
     finally:
         torch = sys.modules.get("torch")  # never loaded for this
         if torch is not None and "WORLD_SIZE" in os.environ and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _told(error: Exception) -> str:
+    """Return a mistake as a sentence, also where Python gives a number and a file's name."""
+    if isinstance(error, ModuleNotFoundError):
+        return sentence(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _one_line(message: object, *_: object, **__: object) -> str:

@@ -117,6 +117,7 @@ def test_schedule_asks_the_optimizer_what_a_rule_wants_to_know(capsys):
         ("bench --set huge --out x", "got 'huge'"),
         ("bench --draw --out nowhere", "nowhere"),
         ("compare --recipe demo --out x", "got 'demo'"),
+        ("compare --rules default --out x", "expected two or more, the first as the reference"),
         ("report x", "autowarmup bench --draw --out DIR"),
     ],
 )
@@ -181,3 +182,13 @@ def test_train_writes_a_record_and_says_the_loss(capsys, tmp_path):
     assert f"{result['val_loss']:.4f}" in out
     assert len(lines) == 8
     assert {"val_loss", "warmup_end_step", "config", "environment"} <= set(result)
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence_without_a_number(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    code, _, err = run("schedule --figure file/x.svg", capsys)
+    assert code == 2
+    assert err.strip() in ("error: file: File exists", "error: file: Not a directory")

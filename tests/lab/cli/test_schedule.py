@@ -87,3 +87,14 @@ def test_the_ramp_of_the_picture_is_that_of_the_rule(capsys):
     rule = rule_of("linear 5%")
     assert isinstance(rule, Linear)
     assert shown["rates"][:10] == pytest.approx([6e-3 * (k + 1) / 10 for k in range(10)])
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_bars_fit_a_narrow_terminal(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["schedule", "--rule", "linear 10%"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    bars = [line for line in lines if "█" in line]
+    assert len(bars) == 18
+    assert max(map(len, lines)) <= width
+    assert lines[-18:] == bars  # none is broken

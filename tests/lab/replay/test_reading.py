@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from autowarmup import Point, Trace
 from autowarmup.lab.replay.columns import Wanted
-from autowarmup.lab.replay.log import Log, latest
+from autowarmup.lab.replay.log import Log
+from autowarmup.lab.replay.order import latest
 from autowarmup.lab.replay.read import read_logs
 
 LOSSES = [4.0, 3.5, 3.25, 3.0, 2.875, 2.75, 2.5, 2.25]
@@ -269,10 +270,51 @@ def test_text_by_a_pattern(tmp_path):
         ("odd.jsonl", '{"_step": 9, "global_step": 0, "loss": 4, "val_loss": 1}\n\n'
          '{"_step": 8, "global_step": 2, "loss": 3.25, "eval": true}\n', {}),
         ("bom.csv", "\ufeffstep,loss\n0,4.0\n2,3.25\n", {}),
+        ("blank.csv", "\n\nstep,loss\n0,4.0\n2,3.25\n", {}),
+        ("comment.csv", "# a run\n# of mine\nstep,loss\n0,4.0\n2,3.25\n", {}),
+        ("decimal-commas.csv", "step;loss\n0;4,0\n2;3,25\n", {}),
+        ("spaces.txt", "  step   loss  lr\n   0   4.0   1e-3\n   2   3.25  1e-3\n", {}),
+        ("tensorboard.csv", "Wall time,Step,Value\n1.7e9,0,4.0\n1.7e9,2,3.25\n", {}),
+        ("accuracy.csv", "Wall time,Step,Value,nll\n1.7e9,0,9,4.0\n1.7e9,2,9,3.25\n",
+         {"loss": "nll"}),
+        ("twice.csv", "step,loss,step,val_loss\n0,4.0,7,1\n2,3.25,8,1\n", {}),
+        ("history.json", '{"name": "a", "history": [{"step": 0, "loss": 4}, '
+         '{"step": 2, "loss": 3.25}]}', {}),
+        ("prose.txt", "The loss is printed here, at step 0 and on\nstep 0 loss 4\n"
+         "step 2 loss 3.25\n", {}),
+        ("prose2.txt", "Training loss\nof 2 runs\nstep 0 loss 4\nstep 2 loss 3.25\n", {}),
     ],
 )  # fmt: skip
 def test_tables_and_json_with_names_of_all_kinds(tmp_path, name, text, wanted):
     assert rows(read(tmp_path / name, text, **wanted)) == [(0, 4.0), (2, 3.25)]
+
+
+def test_thousands_in_quotes_are_one_number(tmp_path):
+    log = read(tmp_path / "a.csv", 'step,loss\n0,4.0\n"1,000",3.5\n"2,000","1,003.25"\n')
+    assert rows(log) == [(0, 4.0), (1000, 3.5), (2000, 1003.25)]
+
+
+def test_text_in_utf_16_as_powershell_redirects_it(tmp_path):
+    (tmp_path / "log").write_text("step,loss\n0,4.0\n2,3.25\n", encoding="utf-16")
+    assert rows(read(tmp_path / "log")) == [(0, 4.0), (2, 3.25)]
+    (tmp_path / "log").write_text("\nstep 0 loss 4.0\nstep 2 loss 3.25\n", encoding="utf-16")
+    assert rows(read(tmp_path / "log")) == [(0, 4.0), (2, 3.25)]
+
+
+@pytest.mark.parametrize("order", [[7, 6, 5, 4, 3, 2, 1, 0], [3, 1, 7, 0, 5, 2, 6, 4]])
+def test_rows_that_are_sorted_by_something_else_are_sorted_by_step(tmp_path, order):
+    text = "".join(f"{k},{LOSSES[k]},{k + 1}\n" for k in order)
+    log = read(tmp_path / "a.csv", "step,loss,lr\n" + text)
+    assert rows(log) == EVERY
+    assert log.rates is not None
+    assert log.rates.tolist() == [k + 1 for k in range(8)]
+    assert log.notes == ("a.csv is not in the order of its steps: its rows were sorted by them.",)
+
+
+def test_a_database_whose_path_looks_like_a_query(tmp_path):
+    (tmp_path / "a?b#c %41").mkdir()
+    trackio_like(tmp_path / "a?b#c %41" / "ü.db", "only")
+    assert len(read(tmp_path / "a?b#c %41" / "ü.db").losses)
 
 
 def test_a_list_of_numbers_in_json(tmp_path):
@@ -417,8 +459,11 @@ def test_whatever_is_missing_the_rest_is_read(loss, start, tmp_path_factory):
         ("step,a_loss,b_loss\n0,1,1\n", {}, "one column of losses, got a_loss, b_loss: choose"),
         ("step,loss\n0,1\n", {"loss": "nll"}, "--loss: expected one of .*loss.*, got 'nll'"),
         ("step,loss\n0,1\n", {"step": "n"}, "--step: expected one of .*, got 'n'"),
-        ("step,loss\n", {}, "expected a column of training losses"),
-        ("step,loss\n0,\n", {}, "expected a column of training losses"),
+        ("step,loss\n", {}, "expected numbers in the column 'loss', got no row"),
+        ("step,loss\n0,\n", {}, "expected numbers in the column 'loss', got empty ones"),
+        ("step,loss\n0,high\n", {}, "expected numbers in the column 'loss', got 'high'"),
+        ("step,nll\n0,high\n", {"loss": "nll"}, "numbers in the column 'nll', got 'high'"),
+        ("step,loss,loss\n0,1,2\n", {}, "expected one column 'loss', got 2 of that name"),
         ("nothing here\n", {}, "expected lines such as 'step 10 loss 3.2', got none"),
         ("step 1 loss 2\n", {"pattern": "("}, "--pattern: expected a regular expression"),
         ("step 1 loss 2\n", {"pattern": "x"}, r"--pattern: expected a group \(\?P<loss>"),

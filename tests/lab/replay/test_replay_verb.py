@@ -188,9 +188,29 @@ def test_what_some_rules_have_to_know_can_be_told(folder, capsys):
     assert "The rule untuned would have ended warm-up at update 199" in text
 
 
+def test_a_run_without_a_finite_loss_is_not_praised_for_it():
+    record, _ = judged(log_of(np.full(400, np.nan)), ["paced"])
+    assert headline(record).endswith("and never lowered the rate: no loss was a finite number.")
+
+
 def test_what_is_not_known_is_said():
     record, _ = judged(log_of(falling()), ["paced"])
     assert any("say --optimizer" in text for text in sentences(record))
+
+
+def test_an_optimizer_of_no_known_class_is_said(folder, capsys):
+    text = said("replay good.txt --optimizer mouon", capsys)
+    assert "No class of optimizers is known by the name 'mouon': rules that go by it" in text
+    for known in ("muon", "AdamW"):
+        assert "No class" not in said(f"replay good.txt --optimizer {known}", capsys)
+
+
+def test_the_help_says_what_fills_every_option(capsys):
+    with pytest.raises(SystemExit):
+        main(["replay", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(default: '')" not in text
+    assert "(default: )" not in text
 
 
 def test_why_has_no_answer_where_nothing_came_before():
@@ -201,7 +221,7 @@ def test_why_has_no_answer_where_nothing_came_before():
     ("arguments", "sentence"),
     [
         ("replay", "logs: expected one file or more"),
-        ("replay nowhere.csv", "nowhere.csv"),
+        ("replay nowhere.csv", "nowhere.csv: expected a log, got no file or directory of that"),
         ("replay good.txt --rules best", "got 'best'"),
         ("replay good.txt --rules linear", "expected the length of a linear warm-up"),
         ("replay good.txt --rules default,paced", "'paced' twice"),
@@ -209,7 +229,7 @@ def test_why_has_no_answer_where_nothing_came_before():
         ("replay good.txt --total-steps 10", "at least the 1000 updates"),
         ("replay good.txt --total-steps 2000 --open-end", "or --open-end, got both"),
         ("replay good.txt --open-end --rules 5%", "'linear 5%' counts shares of the run"),
-        ("replay good.txt --lr -1", "a finite lr > 0"),
+        ("replay good.txt --lr -1", "lr: expected a finite rate above 0, got -1.0"),
         ("replay good.txt --parameters 0.5", "parameters to be a whole number"),
         ("replay good.txt --parameters nan", "parameters to be a whole number"),
         ("replay good.txt --decay soon", "decay to be one of"),

@@ -120,12 +120,19 @@ def no_losses(names: Iterable[str]) -> ValueError:
     )
 
 
+def no_numbers(loss: str, columns: Columns) -> ValueError:
+    """Return the sentence for a log whose column of losses has no number in it."""
+    got = columns.odd.get(loss, "empty ones" if columns.rows else "no row")
+    return ValueError(f"expected numbers in the column {loss!r}, got {got}")
+
+
 class Columns:
     """The columns of a table that may matter, filled row by row: 16 bytes a cell.
 
     Attributes:
         rows: how many rows there were.
         names: of all columns that were seen.
+        odd: by column, the first cell that is no number.
     """
 
     def __init__(self, wanted: Wanted) -> None:
@@ -133,6 +140,7 @@ class Columns:
         self.rows = 0
         self.names: dict[str, bool] = {}
         self.cells: dict[str, tuple[array[int], array[float]]] = {}
+        self.odd: dict[str, str] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take in a row; what is no number is left out."""
@@ -157,6 +165,7 @@ class Columns:
         try:
             number = float(value)
         except (TypeError, ValueError):
+            self.odd.setdefault(name, f"{value!r:.40}")
             return
         held = self.cells.get(name)
         if held is None:

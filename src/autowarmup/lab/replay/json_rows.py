@@ -38,7 +38,8 @@ def read_json(file: TextIO, wanted: Wanted) -> Piece:
         rows, kind = whole[HISTORY], "the Trainer's state"
         return piece_of(_filled(rows, wanted), kind, total=total)
     if isinstance(whole, dict):
-        whole = _rows(whole) or [whole]
+        inside = [rows for rows in whole.values() if _has_rows(rows)]
+        whole = inside[0] if len(inside) == 1 else _rows(whole) or [whole]
     return piece_of(_filled(whole, wanted), "JSON")
 
 
@@ -60,6 +61,10 @@ def _parsed(line: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError:
         return None
+
+
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _rows(table: dict[str, Any]) -> list[Any]:

@@ -58,6 +58,7 @@ def judged(
             for name, kind, columns in log.sources
         ],
         "losses": len(log.losses),
+        "finite_losses": int(np.isfinite(log.losses).sum()),
         "updates": covered,
         "total_steps": run.total_steps,
         "first_loss": _level(log, 0, min(covered, 10)),

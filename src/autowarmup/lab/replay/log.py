@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autowarmup.lab.replay.columns import ROWS, Columns, chosen, no_losses
-from autowarmup.lab.replay.notes import negative_steps, restarts, said_of, spacing
+from autowarmup.lab.replay.columns import ROWS, Columns, chosen, no_losses, no_numbers
+from autowarmup.lab.replay.notes import negative_steps, not_in_order, restarts, said_of, spacing
+from autowarmup.lab.replay.order import in_order, latest
 
 MOST_UPDATES = 20_000_000
 """Beyond which steps are taken for tokens, samples or seconds; a rule walks a million a second."""
@@ -70,9 +71,13 @@ def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
         ValueError: no column, or several, could be the loss; or a named one is not there.
     """
     wanted = columns.wanted
-    loss = chosen("loss", columns.cells, wanted) if columns.cells or wanted.loss else None
+    loss = chosen("loss", columns.cells, replace(wanted, loss="")) if not wanted.loss else None
+    if loss is None:
+        loss = chosen("loss", columns.names, wanted)
     if loss is None:
         raise no_losses(columns.names)
+    if loss not in columns.cells:
+        raise no_numbers(loss, columns)
     counted = wanted.step == ROWS
     step = None if counted else chosen("step", columns.cells, wanted)
     rate = chosen("rate", columns.cells, wanted)
@@ -111,10 +116,14 @@ def joined(pieces: Sequence[tuple[str, Piece]], per_update: float = 1.0) -> Log:
     steps, losses, rate_steps, rates, start = [], [], [], [], 0
     for name, piece in pieces:
         shift = start if piece.counted else 0
-        steps.append(_updates(piece.steps, piece, per_update) + shift)
-        losses.append(piece.losses)
-        rate_steps.append(_updates(piece.rate_steps, piece, per_update) + shift)
-        rates.append(piece.rates)
+        own, of_each, moved = in_order(piece.steps, piece.losses)
+        steps.append(_updates(own, piece, per_update) + shift)
+        losses.append(of_each)
+        own, of_each, _ = in_order(piece.rate_steps, piece.rates)
+        rate_steps.append(_updates(own, piece, per_update) + shift)
+        rates.append(of_each)
+        if moved:
+            notes.append(not_in_order(name))
         start = int(steps[-1].max(initial=-1)) + 1
         notes += said_of(
             name, without=piece.without, counted=not piece.columns[0] and piece.counted
@@ -151,21 +160,6 @@ def _updates(steps: np.ndarray, piece: Piece, per_update: float) -> np.ndarray:
     if piece.counted or per_update == 1.0:
         return steps
     return np.floor(steps / per_update + 1e-9).astype(np.int64)
-
-
-def latest(steps: np.ndarray) -> np.ndarray:
-    """Return the indices of the rows that count: those after which all steps are larger.
-
-    A run that goes back to a step, as after a crash, replaces everything from there on.
-
-    Example:
-        >>> latest(np.array([0, 1, 2, 3, 2, 3, 4, 4])).tolist()
-        [0, 1, 4, 5, 7]
-    """
-    if not len(steps):
-        return np.arange(0)
-    later = np.append(np.minimum.accumulate(steps[::-1])[::-1][1:], np.iinfo(np.int64).max)
-    return np.flatnonzero(steps < later)
 
 
 def _rates_at(steps: np.ndarray, at: np.ndarray, rates: np.ndarray) -> np.ndarray | None:

@@ -15,6 +15,11 @@ def negative_steps(number: int) -> str:
     return f"{_losses(number)} before step 0: left out."
 
 
+def not_in_order(name: str) -> str:
+    """Say that the rows of a file were sorted."""
+    return f"{name} is not in the order of its steps: its rows were sorted by them."
+
+
 def said_of(name: str, *, without: int, counted: bool) -> list[str]:
     """Say what a file lacks: steps, or in some rows a training loss."""
     said = []

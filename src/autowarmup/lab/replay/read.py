@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import io
@@ -41,6 +42,10 @@ def read_logs(paths: Sequence[Path], wanted: Wanted | None = None) -> Log:
             pieces.append((path.name or str(path), _piece(path, wanted)))
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{path}: expected a log, got no file or directory of that name"
+            ) from None
     try:
         return joined(pieces, wanted.per_update)
     except ValueError as error:
@@ -64,23 +69,34 @@ def _piece(path: Path, wanted: Wanted) -> Piece:
             raise ValueError(
                 "expected the CSV that W&B exports (or run.history().to_csv()), got its own file"
             )
-        if b"\0" in head:
+        wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell's `>`
+        if b"\0" in head and not wide:
             raise ValueError("expected a log in text, got binary data")
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
-        return _text(text, wanted)
+        encoding = "utf-16" if wide else "utf-8-sig"
+        with io.TextIOWrapper(file, encoding=encoding, errors="replace") as text:
+            return _text(text, wanted)
 
 
 def _text(file: io.TextIOWrapper, wanted: Wanted) -> Piece:
     """Return what a text holds: JSON, a table, or lines as people print them."""
-    start = file.readline(1 << 16)
-    while start and not start.strip():
-        start = file.readline(1 << 16)
-    file.seek(0)
     if wanted.pattern:
         return read_text(file, wanted)
+    at, start = _filled_line(file)
+    table = is_table(start, _filled_line(file)[1], wanted)
+    file.seek(at)
     if _JSON.match(start):
         return read_json(file, wanted)
-    return (read_table if is_table(start, wanted) else read_text)(file, wanted)
+    return (read_table if table else read_text)(file, wanted)
+
+
+def _filled_line(file: io.TextIOWrapper) -> tuple[int, str]:
+    """Return the next line that is neither empty nor a comment, and where it begins."""
+    at = file.tell()
+    line = file.readline(1 << 16)
+    while line and (not line.strip() or line.startswith("#")):
+        at = file.tell()
+        line = file.readline(1 << 16)
+    return at, line
 
 
 def _inside(directory: Path, wanted: Wanted) -> Piece:

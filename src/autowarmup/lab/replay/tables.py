@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from autowarmup.lab.replay.columns import Columns, Wanted, may_matter
+from autowarmup.lab.replay.columns import Columns, Wanted, may_matter, plain
 from autowarmup.lab.replay.log import Piece, piece_of
-from autowarmup.lab.replay.plain_text import says_loss
+from autowarmup.lab.replay.plain_text import is_number, says_loss
+
+SPACES = " "
+"""The delimiter of a table that has no other one; any number of them is one."""
+EXPORTED = ["wall time", "step", "value"]
+"""Columns of the CSV that TensorBoard exports, of one tag that it does not name."""
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
-def is_table(line: str, wanted: Wanted) -> bool:
-    """Return whether a first line is a header: names with a delimiter, one of which may matter."""
-    names = _cells(line)
-    if says_loss(line):
+def is_table(line: str, next_line: str, wanted: Wanted) -> bool:
+    """Return whether the first line is a header, one of whose names may matter, and the next a row.
+
+    Example:
+        >>> is_table("step loss", "0 3.2", Wanted()), is_table("Loss of step 0", "3 more", Wanted())
+        (True, False)
+    """
+    delimiter = _delimiter(line)
+    names, row = (_cells(each, delimiter) for each in (line, next_line))
+    if says_loss(line) or says_loss(next_line) or any(map(is_number, names)):
         return False
-    return not any(map(_is_number, names)) and any(may_matter(name, wanted) for name in names)
+    if not any(may_matter(name, wanted) for name in names):
+        return False
+    if delimiter == SPACES and next_line:
+        return len(row) == len(names) and all(map(is_number, row))
+    return not next_line or len(row) == len(names) or any(map(is_number, row))
 
 
 def read_table(file: TextIO, wanted: Wanted) -> Piece:
-    """Return what a table with a header holds; its delimiter is the one of the header."""
+    """Return what a table with a header holds; its delimiter is the one of the header.
+
+    Of columns with the same name the first counts; losses that have the same name are refused.
+    """
     header = file.readline()
     delimiter = _delimiter(header)
-    names, columns = _cells(header), Columns(wanted)
+    names, columns = _cells(header, delimiter), Columns(wanted)
+    if [plain(name) for name in names] == EXPORTED and not wanted.loss:
+        columns.wanted = wanted = replace(wanted, loss=names[2])
     columns.names = {name: may_matter(name, wanted) for name in names}
-    cells = [(at, name) for at, name in enumerate(names) if columns.names[name]]
+    cells = [(at, name) for name in columns.names if columns.names[name]
+             for at in [names.index(name)]]  # fmt: skip
     try:
-        for row in csv.reader(file, delimiter=delimiter):
+        for row in _rows(file, delimiter):
             for at, name in cells:
                 if at < len(row) and row[at]:
-                    columns.put(name, row[at])
+                    columns.put(name, _with_point(row[at], delimiter))
             columns.rows += 1
     except csv.Error as error:
         raise ValueError(f"expected a table, got {error} in row {columns.rows + 1:,}") from None
-    return piece_of(columns, "CSV" if delimiter == "," else "a table")
+    piece = piece_of(columns, "CSV" if delimiter == "," else "a table")
+    loss = piece.columns[1]
+    if (same := names.count(loss)) > 1:
+        raise ValueError(f"expected one column {loss!r}, got {same} of that name")
+    return piece
 
 
 def read_parquet(path: Path, wanted: Wanted) -> Piece:
@@ -64,16 +93,22 @@ def read_parquet(path: Path, wanted: Wanted) -> Piece:
 
 
 def _delimiter(line: str) -> str:
-    return max(",\t;|", key=line.count)
+    found = max(",\t;|", key=line.count)
+    return found if found in line else SPACES
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=_delimiter(line)), [])]
+def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == SPACES)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(_rows([line.strip("\r\n")], delimiter), [])]
+
+
+def _with_point(cell: str, delimiter: str) -> str:
+    """Return a number as Python reads it: "1,234" in quotes, "3,25" where commas do not delimit."""
+    if "," not in cell:
+        return cell
+    if delimiter == "," or "." in cell:
+        return cell.replace(",", "") if _THOUSANDS.fullmatch(cell.strip()) else cell
+    return cell.replace(",", ".")

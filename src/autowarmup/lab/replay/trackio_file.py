@@ -18,7 +18,8 @@ def read_trackio(path: Path, wanted: Wanted) -> Piece:
         ValueError: not a database of trackio, or several runs and none is chosen.
     """
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as base:
             return _run_of(base, wanted)
     except sqlite3.Error as error:
         raise ValueError(f"expected a database of trackio, got one where {error}") from None

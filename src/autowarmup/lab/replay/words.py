@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autowarmup.lab.report.numbers import percent, short
+from autowarmup.rules.families import family_named
 
 Json = Mapping[str, Any]
 
@@ -24,6 +25,8 @@ def headline(record: Json) -> str:
         return f"{text}, whatever the loss."
     if not (lowered or row["lowers"]):
         return f"{text}, going by the loss."
+    if not record["finite_losses"]:
+        return f"{text} and never lowered the rate: no loss was a finite number."
     if not lowered:
         return f"{text} and never lowered the rate: the loss gave no reason to."
     first = lowered[0]
@@ -62,10 +65,20 @@ def sentences(record: Json) -> list[str]:
             "The optimizer is not known, so rules that go by its class take the longest warm-up, "
             "that of AdamW and Lion; say --optimizer."
         )
+    elif unknown_class(record["optimizer"] or "adam"):
+        texts.append(
+            f"No class of optimizers is known by the name {record['optimizer']!r}: rules that go "
+            "by it take the warm-up of AdamW."
+        )
     total = record["total_steps"]
     if total is not None and total > record["updates"]:
         texts.append(f"The log covers {record['updates']:,} of the {total:,} updates of the run.")
     return [*texts, *record["notes"]]
+
+
+def unknown_class(optimizer: str) -> bool:
+    """Return whether a name says nothing of the class of an optimizer."""
+    return family_named(optimizer) == "other" and "adam" not in optimizer.lower()
 
 
 def _ramp(record: Json, row: Json) -> str:

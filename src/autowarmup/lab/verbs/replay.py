@@ -20,11 +20,13 @@ USUAL = "default,linear 5%,watched"
 
 
 def replay(
-    logs: Annotated[tuple[Path, ...], tyro.conf.Positional],
-    rules: Annotated[str | None, filled_by("some; the default alone with --open-end")] = None,
+    logs: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="(required)")
+    ],
+    rules: Annotated[str | None, filled_by(f"{USUAL}; with --open-end, default")] = None,
     total_steps: Annotated[int | None, filled_by("what the log says, or covers")] = None,
     open_end: bool = False,
-    optimizer: str = "",
+    optimizer: Annotated[str, filled_by("not known: as AdamW")] = "",
     parameters: Annotated[float | None, filled_by("not known")] = None,
     trained: bool = False,
     lr: Annotated[float | None, filled_by("the largest of the log")] = None,
@@ -32,14 +34,14 @@ def replay(
     lower_bound: float = 0.0,
     beta: Annotated[float | None, filled_by("0.9")] = None,
     kappa: Annotated[float | None, filled_by("not known")] = None,
-    step: str = "",
-    loss: str = "",
-    rate: str = "",
-    run: str = "",
-    pattern: str = "",
+    step: Annotated[str, filled_by("found by its name")] = "",
+    loss: Annotated[str, filled_by("found by its name")] = "",
+    rate: Annotated[str, filled_by("found by its name")] = "",
+    run: Annotated[str, filled_by("the only one")] = "",
+    pattern: Annotated[str, filled_by("common forms")] = "",
     per_update: float = 1.0,
     json: bool = False,
-    out: Path | None = None,
+    out: Annotated[Path | None, filled_by("no page")] = None,
 ) -> int:
     """Say what warm-up rules would have done on a run that is logged already.
 

@@ -67,7 +67,7 @@ def train(
     Args:
         run: what to train.
         out: directory of this run.
-        resume: continue the run that OUT holds.
+        resume: continue the run that OUT holds; begin it where there is none.
     """
     config = TrainConfig.from_dict(asdict(run))
     from autowarmup.lab.train.train import train as train_one
