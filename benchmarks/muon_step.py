@@ -3,7 +3,7 @@
 python benchmarks/muon_step.py                 # results/benchmarks/muon_step.json
 python benchmarks/muon_step.py --threads 1 --rounds 9
 
-Both sides take their steps in turns on the same gradients, and a ratio is the median of the ratios
+All take their steps in turns on the same gradients, and a ratio is the median of the ratios
 of single rounds: what else the machine does meanwhile meets both. Processor time is given beside
 wall time; with one thread it does not count the time that others take. AUTOWARMUP_BENCH_LAYERS is
 the number of layers of llama-124m (12).
@@ -25,7 +25,7 @@ from bench_optimizers import DRY, HIDDEN, LAYERS, parameters
 from torch.optim import _muon
 
 from autowarmup.lab.environment import environment
-from autowarmup.norms import Muon, newton_schulz, polar_exact, polar_express
+from autowarmup.norms import Muon, Spectral, newton_schulz, polar_exact, three_steps
 from autowarmup.norms.polar import KELLER_JORDAN
 
 RESULTS = Path(DRY or Path(__file__).resolve().parent.parent / "results" / "benchmarks")
@@ -34,6 +34,7 @@ SETS = {
     "llama-124m": HIDDEN,
     "at least 3:1": [(UNIT, 3 * UNIT), (3 * UNIT, UNIT), (UNIT, 4 * UNIT)],
 }
+METHODS = {"autowarmup": "newton_schulz", "three_steps": "three_steps"}
 SHORT, LONG = (32, 80) if DRY else (512, 1400)
 
 
@@ -45,21 +46,21 @@ def seconds(step: Callable[[], Any]) -> tuple[float, float]:
 
 def measure(shapes: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
     theirs = torch.optim.Muon(parameters(shapes), lr=1e-3, adjust_lr_fn="match_rms_adamw")
-    named = [(f"layer.{k}", p) for k, p in enumerate(parameters(shapes))]
-    ours = Muon(named, lr=1e-3)
-    theirs.step()
-    ours.step()
-    turns = [(seconds(theirs.step), seconds(ours.step)) for _ in range(rounds)]
-    return {
-        "rounds": rounds,
-        **{
-            f"{who}_{what}_seconds": median(turn[side][clock] for turn in turns)
-            for side, who in enumerate(("torch", "autowarmup"))
-            for clock, what in enumerate(("wall", "processor"))
-        },
-        "times_faster_wall": median(a[0] / b[0] for a, b in turns),
-        "times_faster_processor": median(a[1] / b[1] for a, b in turns),
-    }
+    sides: dict[str, torch.optim.Optimizer] = {"torch": theirs}
+    for name, method in METHODS.items():
+        named = [(f"layer.{k}", p) for k, p in enumerate(parameters(shapes))]
+        sides[name] = Muon(named, lr=1e-3, method=method)
+    for side in sides.values():
+        side.step()
+    turns = [{name: seconds(side.step) for name, side in sides.items()} for _ in range(rounds)]
+    record: dict[str, Any] = {"rounds": rounds}
+    for clock, what in enumerate(("wall", "processor")):
+        for name in sides:
+            record[f"{name}_{what}_seconds"] = median(turn[name][clock] for turn in turns)
+        for name in METHODS:
+            ratio = median(turn["torch"][clock] / turn[name][clock] for turn in turns)
+            record[f"{name}_times_faster_{what}"] = ratio
+    return record
 
 
 def accuracy() -> list[dict[str, Any]]:
@@ -67,20 +68,23 @@ def accuracy() -> list[dict[str, Any]]:
     ways: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         "torch.optim.Muon": lambda x: _muon._zeropower_via_newtonschulz(x, KELLER_JORDAN, 5, 1e-7),
         "newton_schulz": newton_schulz,
-        "polar_express, 5 steps": lambda x: newton_schulz(x, coefficients=polar_express(5)),
-        "polar_express, 4 steps": lambda x: newton_schulz(x, coefficients=polar_express(4)),
+        "three_steps": three_steps,
+        "polar_express": lambda x: Spectral("polar_express").lmo_many([x])[0],
     }
     rows = []
     for shape in ((SHORT, SHORT), (SHORT, LONG)):
-        for decay in (0.0, 0.5, 1.0, 1.2):
+        i = torch.arange(1.0, SHORT + 1.0, dtype=torch.float64)
+        fall = {f"i^-{decay:g}": i**-decay for decay in (0.0, 0.5, 1.0, 1.2, 1.5)}
+        fall["exp(-i / 80)"] = (-i / 80).exp()
+        for name, values in fall.items():
             x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             u, _, vh = torch.linalg.svd(x.double(), full_matrices=False)
-            x = u @ torch.diag(torch.arange(1.0, SHORT + 1.0, dtype=torch.float64) ** -decay) @ vh
+            x = u @ torch.diag(values) @ vh
             polar, x = polar_exact(x), x.float()
-            row: dict[str, Any] = {"shape": shape, "singular values": f"i^-{decay:g}"}
-            for name, way in ways.items():
+            row: dict[str, Any] = {"shape": shape, "singular values": name}
+            for called, way in ways.items():
                 y = way(x).double()
-                row[name] = {
+                row[called] = {
                     "distance": ((y - polar).norm() / polar.norm()).item(),
                     "largest singular value": torch.linalg.svdvals(y).max().item(),
                 }
@@ -108,8 +112,10 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name, row in record["steps"].items():
-        wall, processor = row["times_faster_wall"], row["times_faster_processor"]
-        print(f"{name}: {wall:.2f}x torch.optim.Muon ({processor:.2f}x in processor time)")
+        for way in METHODS:
+            wall, processor = (row[f"{way}_times_faster_{what}"] for what in ("wall", "processor"))
+            times = f"{wall:.2f}x torch.optim.Muon ({processor:.2f}x in processor time)"
+            print(f"{name}, {way}: {times}")
     print(f"wrote {args.out}")
 
 

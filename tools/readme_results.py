@@ -127,6 +127,10 @@ def benchmarks_table(names: tuple[str, ...] = ("optimizers", "peak", "scheduler"
                 rule = rows[name].get("extra", {}).get("rule")
                 what = case(name) + (f", rule {rule.partition('(')[0]}" if rule else "")
                 lines.append(f"| {group}: {what} | {case(peer)} | {ratio:.2f} |")
+    steps = json.loads((BENCHMARKS / "muon_step.json").read_text(encoding="utf-8"))["steps"]
+    ratio = steps["llama-124m"]["three_steps_times_faster_processor"]
+    group, peer = "one Muon step, hidden matrices of llama-124m", "muon step (torch.optim.Muon)"
+    lines.insert(3, f"| {group}: method three_steps, one core | {peer} | {ratio:.2f} |")
     return lines
 
 

@@ -24,6 +24,7 @@ LONG = {"long": (512, 768), "tall": (768, 512)}
 KINDS: dict[str, Callable[..., Any]] = {
     "Muon": Muon,
     "Muon, polar express": lambda named: Muon(named, method="polar_express"),
+    "Muon, three steps": lambda named: Muon(named, method="three_steps"),
     "Muon, kernels": lambda named: Muon(named, orthogonalize=kernels()),
     "Lion": Lion,
     "Signum": Signum,

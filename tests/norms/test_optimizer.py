@@ -204,7 +204,10 @@ def test_other_dtypes(dtype: torch.dtype) -> None:
         ({"norm": "l2"}, "norm: expected one of spectral, .*, got 'l2'"),
         ({"momentum_style": "fast"}, "momentum_style: expected one of none, .*, got 'fast'"),
         ({"scale": "big"}, "scale: expected one of none, .*, got 'big'"),
-        ({"method": "qr"}, "method: expected one of newton_schulz, polar_express, exact, got 'qr'"),
+        (
+            {"method": "qr"},
+            "method: expected one of newton_schulz, polar_express, three_steps, exact, got .qr.",
+        ),
         ({"ns_steps": 0}, "ns_steps: expected a whole number from 1 to 99, got 0"),
         ({"ns_steps": 2.5}, "ns_steps: expected a whole number from 1 to 99, got 2.5"),
         ({"scale": "original", "norm": "linf"}, "scale: expected 'none' with norm 'linf'"),

@@ -13,6 +13,7 @@ from autowarmup.norms.presets import Lion, NormalizedSGD, SignSGD, Signum
 from autowarmup.norms.products import EuclideanOverBlocks, MaxOverBlocks
 from autowarmup.norms.singular import nuclear_norm, spectral_norm
 from autowarmup.norms.spectral import Spectral
+from autowarmup.norms.three_steps import three_steps
 
 __all__ = [
     "NORMS",
@@ -36,4 +37,5 @@ __all__ = [
     "polar_exact",
     "polar_express",
     "spectral_norm",
+    "three_steps",
 ]

@@ -45,8 +45,9 @@ class Muon(LMOOptimizer):
         adamw_betas: of the AdamW part.
         adamw_eps: of the AdamW part.
         scale: "match_rms_adamw", "original" (sqrt(max(1, m / n))) or "none".
-        method: "newton_schulz", "polar_express" or "exact" (SVD, slow); see `LMOOptimizer`.
-        ns_steps: iterations of Newton-Schulz.
+        method: "newton_schulz", "three_steps" (the fastest), "polar_express" (nearer) or "exact"
+            (SVD, slow); see `LMOOptimizer`.
+        ns_steps: iterations of Newton-Schulz; not of "three_steps".
         masters: float32 state for 16-bit weights; see `LMOOptimizer`.
         heads: what the output is: names (of parameters or modules), modules or parameters. Looked
             for if not given, see `assign`; an empty list means none.

@@ -47,9 +47,10 @@ class LMOOptimizer(Optimizer):
         weight_decay: decoupled, multiplied by lr.
         scale: factor on a spectral update of shape (m, n): "none", "match_rms_adamw"
             (0.2 sqrt(max(m, n)), arXiv 2502.16982), "original" (sqrt(max(1, m / n))).
-        method: how the lmo of norm "spectral" is computed: "newton_schulz", "polar_express"
-            (its coefficients halve the distance to the polar factor) or "exact" (SVD, slow).
-        ns_steps: iterations of Newton-Schulz.
+        method: how the lmo of norm "spectral" is computed: "newton_schulz", "three_steps" (as
+            near to the polar factor in less time), "polar_express" (its coefficients halve the
+            distance) or "exact" (SVD, slow).
+        ns_steps: iterations of Newton-Schulz; "three_steps" takes three, whatever stands here.
         flatten: under norm "spectral", take kernels of shape (n, ...) as matrices (n, -1).
         masters: for bfloat16 and float16 weights, keep the momentum and what rounding takes from
             the weight in float32, so that a step is that of float32 (docs/precision.md). False
