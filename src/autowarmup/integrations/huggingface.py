@@ -196,7 +196,7 @@ def _say_other_end(scheduler: AdaptiveWarmup, state: TrainerState) -> None:
     """Say that a run and its schedule end at different updates; the Trainer hides what is said
     while it loads a checkpoint."""
     total = scheduler.state.run.total_steps
-    if total is not None and total != state.max_steps:
+    if total is not None and 0 < state.max_steps != total:
         warnings.warn(
             f"the schedule ends after {total:,} updates and the Trainer after {state.max_steps:,}: "
             "expected the same; a saved one keeps the end that it was saved with, and "
