@@ -13,7 +13,7 @@ help:
 	@echo "make docs        the documentation site in site/, where a warning is an error"
 	@echo "make notebook    run examples/tutorial.ipynb and store what it prints and draws (a minute)"
 	@echo "make dist        wheel and source distribution in dist/, checked"
-	@echo "make bench       the committed benchmark of warm-up rules again (about 3 hours on 2 cores; resumes)"
+	@echo "make bench       the committed benchmark of warm-up rules again (about 10 hours on 2 cores; resumes)"
 	@echo "make curvature   the committed curvature measurements again (about 1.5 hours on 2 cores)"
 	@echo "make theory      the committed check of every theorem and the studies beside it again (minutes)"
 	@echo "make benchmarks  the timings behind the README, as JSON in results/benchmarks"
@@ -54,8 +54,8 @@ dist: $(READY)
 	$(BIN)/python tools/check_dist.py dist
 
 bench: $(READY)
-	$(BIN)/autowarmup bench --out results/bench
-	$(BIN)/autowarmup bench --set robustness --out results/bench
+	for name in core extended robustness protocol logs; do $(BIN)/autowarmup bench --set $$name --out results/bench || exit; done
+	$(BIN)/python tools/readme_results.py
 
 curvature: $(READY)
 	$(BIN)/python -m studies.curvature

@@ -130,6 +130,7 @@ print(os.listdir("left") if os.path.exists("left") else "empty")
 
 
 def test_the_library_and_its_pages_need_nothing_that_only_unix_has(tmp_path):
+    pytest.importorskip("tyro", reason="the command needs it")
     command = [sys.executable, "-c", ELSEWHERE]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -32,10 +32,10 @@ LIBRARY = {
     "group_rules": {"optimizer_class", "rules"},
     "saved": {"rules"},
     "showing": {"history", "notices", "picture", "rules"},
-    "standing": {"history", "pages", "rates", "rules", "showing"},
+    "standing": {"group_rules", "history", "pages", "rates", "rules", "showing"},
+    "steering": {"agreement", "calibrate", "group_rules", "rules", "saved", "standing", "updates"},
     "scheduler": {
         "agreement",
-        "calibrate",
         "group_rules",
         "history",
         "notices",
@@ -43,7 +43,7 @@ LIBRARY = {
         "rates",
         "rules",
         "saved",
-        "standing",
+        "steering",
         "updates",
         "wrappers",
     },
@@ -69,8 +69,10 @@ LAB = {
     "files": set(),
     "environment": set(),
     "reading": set(),
-    "claim": set(),
+    "owner": set(),
+    "claim": {"owner"},
     "extras": set(),
+    "help_text": set(),
     "report": {"files"},
     "train": {"claim", "environment", "files", "reading"},
     "problems": {"files", "train"},
@@ -94,7 +96,7 @@ LAB = {
         "theory",
         "train",
     },
-    "cli": {"extras", "train", "verbs"},
+    "cli": {"extras", "help_text", "train", "verbs"},
 }
 """Room of the lab -> other rooms of the lab that it may import; all may import the library."""
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -37,6 +37,11 @@ def words(line: str) -> list[str]:
     return shlex.split(re.sub(r"\$\{\{.*?\}\}", "", line))
 
 
+def test_a_site_is_built_where_its_hooks_find_the_package():
+    steps = [step for _, job in JOBS for step in job["steps"] if "mkdocs build" in str(step)]
+    assert [step["env"]["PYTHONPATH"] for step in steps] == ["src"]
+
+
 def test_there_is_something_to_hold():
     assert {name for name, _ in JOBS} == {
         "docs: build", "docs: publish", "release: build", "release: publish", "tests: everything",

@@ -41,6 +41,8 @@ class Page(HTMLParser):
 
 def complaints(site: Path) -> list[str]:
     """Return what is wrong, a line each."""
+    if not site.is_dir():
+        return [f"expected the folder of a built site, got {site}"]
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     found = []
     for path, page in pages.items():

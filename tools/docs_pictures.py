@@ -55,7 +55,7 @@ def ticks(first: float, last: float, most: int = 6) -> dict[float, str]:
 
 def _axes(picture: Picture, last: int) -> None:
     heights = {0.0: "0", 0.5: "½", 1.0: "peak"}
-    picture.axes(ticks(0, last), heights, "update")
+    picture.axes(ticks(0, last), heights, "update", "learning rate")
 
 
 def curves(theme: str) -> Picture:
@@ -69,7 +69,8 @@ def curves(theme: str) -> Picture:
         "AdamW, untuned.",
         (0, total),
         (0, 1.0),
-        top=64,
+        size=(560, 356),
+        top=90,
     )
     _axes(picture, total)
     for length in lengths:
@@ -77,11 +78,11 @@ def curves(theme: str) -> Picture:
         picture.line(thinned(rates, 90), "hand", 1.3, "5 4")
     for family, width in (("spectral", 3.4), ("sign", 3.4)):
         picture.line(thinned(shares("paced", Run(total, family=family)), 200), "ours", width)
-    picture.words((0, 1), "autowarmup", "ours", by=(0, -36), bold=True)
-    picture.words((0, 1), f"Muon {muon:,},", "ours", by=(0, -14))
-    picture.words((other, 1), f"Lion, AdamW {other:,} updates", "ours", by=(0, -14))
-    picture.words((total, 1), "tried by hand", "hand", by=(0, -36), anchor="end", bold=True)
-    picture.words((total, 1), "1 to 40 %", "hand", by=(0, -14), anchor="end")
+    picture.words((0, 1), "autowarmup", "ours", by=(0, -62), bold=True)
+    words = f"Muon: {muon:,} updates · Lion, AdamW: {other:,}"
+    picture.words((0, 1), words, "ours", by=(0, -40))
+    picture.words((total, 1), "tried by hand", "hand", by=(0, -62), anchor="end", bold=True)
+    picture.words((total, 1), "1 to 40 %", "hand", by=(0, -40), anchor="end")
     return picture
 
 
@@ -130,7 +131,8 @@ def looks(theme: str) -> Picture:
         f"level lies {risen:.0f} % above the lowest before, so the rate is halved.",
         (0, last),
         (low, high),
-        size=(560, 300),
+        size=(560, 316),
+        top=36,
     )
     picture.axes(ticks(0, last), ticks(low, high, 4), "update", "loss")
     for points in _below(high, [(width * (k + 0.5), mean) for k, mean in enumerate(means)]):
@@ -144,7 +146,7 @@ def looks(theme: str) -> Picture:
     picture.words((lowered, here.levels[-1].mean), f"risen by {risen:.0f} %", "trouble",
                   by=(-10, -14), anchor="end", bold=True)  # fmt: skip
     picture.words((last, high), "dots: the level at each look; thin: the loss", "muted",
-                  by=(-6, 18), anchor="end", size=15)  # fmt: skip
+                  by=(0, -14), anchor="end", size=15)  # fmt: skip
     return picture
 
 
@@ -159,7 +161,8 @@ def brake(theme: str) -> Picture:
         f"and decays from what was reached after update {ended:,}.",
         (0, last),
         (0, 1.0),
-        size=(560, 300),
+        size=(560, 316),
+        top=36,
     )
     _axes(picture, last)
     picture.line(thinned(shares("paced(sure=1e9)", Run(last), losses)), "hand", 1.6, "5 4")
@@ -168,7 +171,8 @@ def brake(theme: str) -> Picture:
         picture.mark((at, rates[at]), "trouble", 6)
     picture.words((lowered[0], rates[lowered[0]]), "halved", "trouble", by=(-10, 6), anchor="end",
                   bold=True)  # fmt: skip
-    picture.words((last, 0.93), "the ramp alone, and its decay", "hand", anchor="end", size=15)
+    picture.words((last, 1), "dashed: the ramp alone, and its decay", "hand",
+                  by=(0, -14), anchor="end", size=15)  # fmt: skip
     return picture
 
 
@@ -185,7 +189,8 @@ def trained(theme: str) -> Picture:
         f"hand-tuned warm-up over 10 % of the run it ends at {hand['val_loss']:.2f}.",
         (0, last),
         (low, high),
-        size=(560, 300),
+        size=(560, 316),
+        top=36,
     )
     picture.axes(ticks(0, last), ticks(low, high, 4), "update", "loss")
     for run, colour, thick, dash in ((hand, "hand", 1.8, "5 4"), (ours, "ours", 3.0, "")):
@@ -195,10 +200,9 @@ def trained(theme: str) -> Picture:
     for at in lowered:
         picture.mark((at, losses[at // width]), "trouble", 6)
     picture.words((lowered[0], losses[lowered[0] // width]), "rate halved here", "trouble",
-                  by=(8, -10), bold=True)  # fmt: skip
-    late = hand["trace"]["loss"][-len(losses) // 4]
-    picture.words((last, late), f"linear 10 %: ends at {hand['val_loss']:.2f}", "hand",
-                  by=(0, -24), anchor="end", bold=True)  # fmt: skip
+                  by=(-2, 50), anchor="end", bold=True)  # fmt: skip
+    picture.words((last, high), f"linear 10 %: ends at {hand['val_loss']:.2f}", "hand",
+                  by=(0, 30), anchor="end", bold=True)  # fmt: skip
     picture.words((last, low), f"paced: ends at {ours['val_loss']:.2f}", "ours", by=(0, -12),
                   anchor="end", bold=True)  # fmt: skip
     return picture

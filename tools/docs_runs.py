@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autowarmup.rules import Run, Status, WarmupState, begin, rule_of, step
-from autowarmup.rules.paced import Looks
+from autowarmup.rules.brake import Looks
 
 BENCH = Path(__file__).resolve().parent.parent / "results" / "bench"
 SETUPS = ("sgd-micro-b8-2500", "normsgd-micro-b8-2500", "sgd-mini-b8-1500", "sgd-micro-b8-600")

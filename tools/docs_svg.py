@@ -60,7 +60,10 @@ class Picture:
     def axes(
         self, xs: dict[float, str], ys: dict[float, str], x_name: str, y_name: str = ""
     ) -> None:
-        """Draw grid, ticks and names; `xs` and `ys` are position -> words."""
+        """Draw grid, ticks and names; `xs` and `ys` are position -> words.
+
+        The name of y stands above its ticks: leave 34 pixels on top for it.
+        """
         (x0, x1), (y0, y1) = self.x, self.y
         for y, words in ys.items():
             self.line([(x0, y), (x1, y)], "grid", 1)
@@ -70,7 +73,7 @@ class Picture:
             self.words((x, y0), words, "muted", by=(0, 20), anchor=anchor, size=15)
         self.words((x1, y0), x_name, "muted", by=(0, 40), anchor="end", size=15)
         if y_name:
-            self.words((x0, y1), y_name, "muted", by=(-self.left + 4, -6), size=15)
+            self.words((x0, y1), y_name, "muted", by=(-self.left + 4, -18), size=15)
 
     def line(self, points: Points, colour: str, width: float, dash: str = "") -> None:
         """Draw a line through points."""

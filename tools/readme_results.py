@@ -150,6 +150,23 @@ def fleet_table() -> list[str]:
     return lines
 
 
+def hosts_table() -> list[str]:
+    """One row per number of processes: what the scheduler adds to a step, as a share of it."""
+    record = json.loads((BENCHMARKS / "hosts_overhead.json").read_text(encoding="utf-8"))["ranks"]
+    loops = [loop for loop in next(iter(record.values())) if loop != "OneCycleLR"]
+    lines = [
+        f"| processes | a step takes | {' | '.join(loops)} |",
+        "|---" * (len(loops) + 2) + "|",
+    ]
+    for ranks, rows in record.items():
+        cells = [
+            f"{100 * rows[loop]['scheduler_beyond_one_cycle_over_step']:+.2f} %" for loop in loops
+        ]
+        step = 1000 * rows["OneCycleLR"]["step_seconds"]
+        lines.append(f"| {ranks} | {step:.0f} ms | {' | '.join(cells)} |")
+    return lines
+
+
 def norms_table() -> list[str]:
     """One row per fast norm: time against torch's, and the error against a float64 SVD."""
     lines = ["| norm, matrix | times as fast as torch | relative error |", "|---|---|---|"]
@@ -315,7 +332,11 @@ def pages() -> dict[Path, dict[str, list[str]]]:
         **figure_results.pages(),
         **evidence_results.pages(),
         **life_results.pages(),
-        ROOT / "docs" / "speed.md": {"benchmarks": benchmarks_table(), "fleet": fleet_table()},
+        ROOT / "docs" / "speed.md": {
+            "benchmarks": benchmarks_table(),
+            "fleet": fleet_table(),
+            "hosts": hosts_table(),
+        },
         ROOT / "docs" / "at-scale.md": {
             "sweeps": bench_results.sweeps_table(),
             "logs": bench_results.logs_table(),

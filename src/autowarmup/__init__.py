@@ -1,4 +1,4 @@
-"""Learning-rate warm-up derived from what training itself shows.
+"""Learning-rate warm-up without tuning.
 
     from autowarmup import AdaptiveWarmup, Muon
 

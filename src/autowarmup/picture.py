@@ -96,5 +96,6 @@ def draw_run(points: Sequence[Any], coming: Curve, title: str, axes: Axes | None
     axes.set_ylim(bottom=0.0)
     axes.set_title(title, loc="left", fontsize=10)
     if made or coming:
-        axes.legend(loc="best", frameon=False, fontsize=9)
+        # The loss lies behind: it must not run through the words.
+        axes.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9)
     return axes

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from autowarmup.history import Trace
 from autowarmup.notices import REACHED
 from autowarmup.picture import RATE, draw_run
-from autowarmup.rules.state import WarmupState, step
+from autowarmup.rules.state import WarmupState
+from autowarmup.rules.stepping import step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

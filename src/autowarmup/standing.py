@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
+from autowarmup.group_rules import GroupRules
 from autowarmup.history import History, Point, Trace
 from autowarmup.pages import run_page
 from autowarmup.rates import Rates
-from autowarmup.rules.base import Rule
+from autowarmup.rules.base import Rule, Run
 from autowarmup.rules.state import WarmupState
 from autowarmup.rules.status import Status
 from autowarmup.showing import as_html, draw, facts, report
@@ -27,13 +28,11 @@ class Standing(LRScheduler):
     state: WarmupState
     _others: dict[str, WarmupState]
     _word: str
-    _words: list[list[str]]
+    _groups: GroupRules
+    _run: Run
     _rates: Rates
     _history: History
     _made: tuple[WarmupState, dict[str, WarmupState], float | None] | None
-
-    def _take_in_groups(self) -> None:
-        raise NotImplementedError
 
     @property
     def rule(self) -> Rule[Any]:
@@ -59,12 +58,16 @@ class Standing(LRScheduler):
     def factors(self) -> list[list[float]]:
         """Share of the peak rate that each parameter group's next update uses, per optimizer."""
         states = self.states
-        return [[states[word].factor for word in words] for words in self._words]
+        return [[states[word].factor for word in words] for words in self._groups.words]
 
     @property
     def states(self) -> dict[str, WarmupState]:
         """Where the warm-up of each word of groups stands; one, of "", if all follow one rule."""
-        self._take_in_groups()
+        if self._groups.joined([len(peaks) for peaks in self.peak_lrs]):
+            for word in self._groups.rules:
+                if word not in (self._word, *self._others):
+                    begun = self._groups.begun(word, self._run, self.state.step)
+                    self._others[word] = begun
         return {self._word: self.state, **self._others}
 
     @property
@@ -126,7 +129,7 @@ class Standing(LRScheduler):
         """Return the rates of all parameter groups in these states, by word."""
         return [
             peak * states[word].factor
-            for peaks, words in zip(self.peak_lrs, self._words, strict=True)
+            for peaks, words in zip(self.peak_lrs, self._groups.words, strict=True)
             for peak, word in zip(peaks, words, strict=True)
         ]
 

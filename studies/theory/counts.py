@@ -93,7 +93,7 @@ def draw_counts(statements: tuple[str, ...], held: Json) -> Figure:
 def _panel(axes: Axes, statement: str, held: Json) -> dict[str, Any]:
     measured, bound = np.array(held["measured"], float), np.array(held["bound"], float)
     dots = axes.scatter(bound, measured, s=11, color=palette.MEASURED, alpha=0.45, linewidths=0,
-                        zorder=3, rasterized=len(bound) > 500)  # fmt: skip
+                        zorder=3)  # fmt: skip
     look.scale(axes.xaxis, bound)
     look.scale(axes.yaxis, measured)
     ends = [1.0, float(bound.max())]

@@ -7,6 +7,7 @@ import re
 import pytest
 from site_pages import DOCS, ROOT
 from tools.check_site import complaints
+from tools.docs_hooks import kept_together
 from tools.docs_svg import Picture
 
 PAGE = '<h2 id="here">a</h2><a href="{}">b</a>{}'
@@ -60,6 +61,23 @@ def test_words_of_a_picture_stand_out_from_its_ground():
         for ink in set(re.findall(r'<text [^>]*?fill="(#\w{6})"', text)):
             high, low = sorted((light(ink), ground), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, f"{path.name}: {ink}"
+
+
+def test_a_number_keeps_its_unit_on_the_site_but_code_is_as_it_was():
+    code = "<pre><code>x = 5 % 3</code></pre><p><code>6 % 4</code></p>"
+    assert kept_together(f"<p>45 % of it</p>{code}7 %") == f"<p>45\u00a0% of it</p>{code}7\u00a0%"
+
+
+def test_no_site_is_a_complaint(tmp_path):
+    assert complaints(tmp_path / "site") == [
+        f"expected the folder of a built site, got {tmp_path / 'site'}"
+    ]
+
+
+def test_no_figure_holds_a_bitmap_which_would_not_follow_the_theme():
+    figures = sorted((ROOT / "results").rglob("*.svg"))
+    assert len(figures) > 10
+    assert [path.name for path in figures if "<image" in path.read_text(encoding="utf-8")] == []
 
 
 def test_tools_that_the_makefile_runs_are_there():

@@ -19,6 +19,7 @@ import pytest
 from autowarmup.lab import claim
 from autowarmup.lab.claim import NAME, claimed, others
 from autowarmup.lab.cli import main
+from autowarmup.lab.owner import me
 
 HOLD = """
 import sys, time
@@ -149,7 +150,7 @@ def test_a_holder_gives_signs_of_life(tmp_path, monkeypatch):
 
 def test_a_number_that_is_used_again_is_another_process(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "_lock", lambda handle: None)
-    owner = {**claim._me(), "began": "1", "beats": 0}  # this process, begun at another time
+    owner = {**me(), "began": "1", "beats": 0}  # this process, begun at another time
     (tmp_path / f"{NAME}.owner").write_text(json.dumps(owner))
     with claimed(tmp_path):
         pass

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autowarmup.rules import Paced, Run, Status, WarmupState, begin, rule_of, step
-from autowarmup.rules.paced import look_at
+from autowarmup.rules.brake import look_at
 
 LOGS = Path(__file__).resolve().parents[3] / "shared" / "evidence" / "loss_logs.json"
 SWEEPS = LOGS.with_name("published_sweeps.json")

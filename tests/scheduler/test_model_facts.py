@@ -45,7 +45,7 @@ def test_a_trained_model_gets_a_short_ramp_and_a_fresh_one_does_not():
 
 def test_nobody_looks_at_the_parameters_for_a_rule_that_does_not_ask():
     optimizer = torch.optim.AdamW(network().parameters())
-    with patch("autowarmup.scheduler.model_facts", side_effect=AssertionError):
+    with patch("autowarmup.group_rules.model_facts", side_effect=AssertionError):
         assert AdaptiveWarmup(optimizer, 100, rule="linear 5%").state.run.parameters is None
         with pytest.raises(AssertionError):
             AdaptiveWarmup(optimizer, 100)

@@ -12,12 +12,13 @@ import contextlib
 import errno
 import json
 import os
-import platform
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from autowarmup.lab.owner import ended_here, machine, me, runs_here
 
 try:
     import fcntl
@@ -49,8 +50,8 @@ def claimed(out: str | Path) -> Iterator[None]:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"out: expected a directory, got the file {out}")
-    place, me = out.resolve(), (threading.get_ident(), os.getpid())
-    if _held.get(place) == me:
+    place, us = out.resolve(), (threading.get_ident(), os.getpid())
+    if _held.get(place) == us:
         yield
         return
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
@@ -61,7 +62,7 @@ def claimed(out: str | Path) -> Iterator[None]:
         _remove(made)
         reason = error.strerror or error
         raise OSError(f"out: expected a directory to write to, got {out} ({reason})") from error
-    _held[place] = me
+    _held[place] = us
     over = threading.Event()
     beat = threading.Thread(target=_beat, args=(handle, over), daemon=True)
     beat.start()
@@ -105,7 +106,7 @@ def _take(out: Path) -> tuple[int, Path]:
                 break
         os.close(handle)  # whoever held it has just removed it
     # A lock that was free says that the holder is gone, unless locks end at this machine.
-    if owner and owner.get("machine") != _machine() and _beats(file, owner):
+    if owner and owner.get("machine") != machine() and _beats(file, owner):
         os.close(handle)
         raise _in_use(out, owner)
     return _write_first(handle), file
@@ -130,7 +131,7 @@ def _take_without_locks(out: Path, file: Path) -> tuple[int, Path]:
         except FileExistsError:
             pass
         owner = _read(file)
-        if _runs_here(owner) or (not _ended_here(owner) and _beats(file, owner)):
+        if runs_here(owner) or (not ended_here(owner) and _beats(file, owner)):
             raise _in_use(out, owner)
         aside = file.with_name(f"{NAME}.gone-{os.getpid()}-{time.monotonic_ns()}")
         try:
@@ -149,7 +150,7 @@ def _write_first(handle: int) -> int:
 
 
 def _write(handle: int, beats: int) -> None:
-    text = json.dumps({**_me(), "beats": beats}).encode()
+    text = json.dumps({**me(), "beats": beats}).encode()
     with contextlib.suppress(OSError):  # a full disk; the lock itself needs no room
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, text)
@@ -180,58 +181,6 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}
-
-
-def _me() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"machine": _machine(), "host": platform.node(), "pid": pid, "space": _space(),
-            "began": _began(pid)}  # fmt: skip
-
-
-def _machine() -> str:
-    """Return a name of the running kernel: containers on it share its locks."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:
-        return platform.node()
-
-
-def _space() -> str:
-    """Return in which space process numbers count: each container has its own."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
-
-
-def _began(pid: int) -> str:
-    """Return when a process began: numbers are used again."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _same_space(owner: dict[str, Any]) -> bool:
-    if os.name == "nt":  # there a signal 0 is Ctrl-C: the beat alone says who lives
-        return False
-    return (owner.get("machine"), owner.get("space")) == (_machine(), _space())
-
-
-def _runs_here(owner: dict[str, Any]) -> bool:
-    if not _same_space(owner) or not isinstance(owner.get("pid"), int):
-        return False
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return _began(owner["pid"]) == owner.get("began")
-
-
-def _ended_here(owner: dict[str, Any]) -> bool:
-    return _same_space(owner) and not _runs_here(owner)
 
 
 def _in_use(out: Path, owner: dict[str, Any]) -> ValueError:

@@ -25,6 +25,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
     raise SystemExit(2) from None
 
 from autowarmup.lab.extras import sentence
+from autowarmup.lab.help_text import fit_helps
 from autowarmup.lab.train.earlier import refuse_earlier_options
 from autowarmup.lab.verbs import typed
 from autowarmup.lab.verbs.bench import bench
@@ -66,13 +67,13 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.formatwarning = _one_line
         # Fields that the recipe fills have no default of their type.
         warnings.filterwarnings("ignore", message="The field .* is annotated with type")
+        fit_helps(VERBS.values())
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
             args=arguments,
             prog="autowarmup",
             config=(tyro.conf.DisallowNone,),
-            description="Learning-rate warm-up that follows what training itself shows "
-            "(autowarmup --version prints the version).",
+            description="Learning-rate warm-up without tuning (--version prints the version).",
         )
     except KeyboardInterrupt as stop:
         if first:

@@ -31,11 +31,6 @@ def shard_of(x: Tensor) -> Tensor:
     return x.to_local() if is_sharded(x) else x  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def shards_of(xs: Sequence[Tensor]) -> list[Tensor]:
-    """Return `shard_of` each."""
-    return [shard_of(x) for x in xs]
-
-
 def sum_over_shards(values: Tensor, params: Sequence[Tensor]) -> Tensor:
     """Return the sums over all shards of one value per parameter, shape (len(params),).
 

@@ -12,8 +12,9 @@ from autowarmup.rules.gap_law.rule import GapLaw
 from autowarmup.rules.h0h1 import H0H1
 from autowarmup.rules.paced import Paced
 from autowarmup.rules.registry import DEFAULT_RULE, HAND_TUNED, RULES, rule_of
-from autowarmup.rules.state import PHASES, WarmupState, begin, step
+from autowarmup.rules.state import PHASES, WarmupState
 from autowarmup.rules.status import Status
+from autowarmup.rules.stepping import begin, step
 from autowarmup.rules.timed import Doubling, Linear, Untuned
 from autowarmup.rules.watched import Watched
 

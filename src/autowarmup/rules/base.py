@@ -1,20 +1,21 @@
 """What every warm-up rule is: a frozen object that owns its settings, and a pure function.
 
 A rule says which share of the peak rate the next update of warm-up uses, and when warm-up ends.
-Everything else is the same for all rules and stands in `rules.state`: what a loss says, the decay
-after warm-up, phases, what is saved. docs/add-a-rule.md shows how to write one.
+Everything else is the same for all rules and stands in `rules.stepping` and `rules.state`: what a
+loss says, the decay after warm-up, phases, what is saved. docs/add-a-rule.md shows how to write
+one.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from autowarmup.rules.decay import DECAYS
 from autowarmup.rules.families import FAMILIES
+from autowarmup.rules.settings import expect, finite, spelled, store_finite, whole
 from autowarmup.rules.status import Status
 
 KINDS = ("fixed", "literature", "own")
@@ -214,56 +215,3 @@ class Rule(ABC, Generic[Memory]):
     def settings(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         return asdict(self)
-
-
-def spelled(settings: dict[str, Any]) -> str:
-    """Return settings in brackets, nothing where there are none.
-
-    Example:
-        >>> spelled({"div": 50.0, "end": "flat"}), spelled({})
-        ("(div=50.0, end='flat')", '')
-    """
-    inside = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-    return f"({inside})" if inside else ""
-
-
-def expect(condition: bool, expected: str, got: object) -> None:
-    """Raise ValueError with what was expected and what came, unless the condition holds."""
-    if not condition:
-        raise ValueError(f"expected {expected}, got {got!r}")
-
-
-def whole(name: str, value: Any) -> int:
-    """Return a whole number as an int.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise ValueError(f"expected {name} to be a whole number, got {value!r}") from None
-
-
-def finite(name: str, value: Any) -> float:
-    """Return a finite number as a float.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    expect(math.isfinite(number), f"{name} to be a finite number", value)
-    return number
-
-
-def store_finite(settings: object, *names: str) -> None:
-    """Make these fields of a frozen dataclass floats, in its `__post_init__`.
-
-    Raises:
-        ValueError: one of them is no finite number.
-    """
-    for name in names:
-        object.__setattr__(settings, name, finite(name, getattr(settings, name)))

@@ -15,8 +15,9 @@ from autowarmup.rules.gap import GapState
 from autowarmup.rules.gap_law.rule import GapLaw, LawMemory
 from autowarmup.rules.h0h1 import H0H1, FirstGap
 from autowarmup.rules.registry import rule_of
-from autowarmup.rules.state import WarmupState, begin
+from autowarmup.rules.state import WarmupState
 from autowarmup.rules.status import Status
+from autowarmup.rules.stepping import begin
 from autowarmup.rules.timed import Doubling, Linear, Ramp
 from autowarmup.rules.watched import Watch, Watched
 

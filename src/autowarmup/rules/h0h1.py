@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, store_finite
+from autowarmup.rules.base import Move, Rule, Run, Update
+from autowarmup.rules.settings import expect, store_finite
 
 
 class FirstGap(NamedTuple):

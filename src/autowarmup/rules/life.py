@@ -1,15 +1,16 @@
 """What may happen to a run once it goes: an end becomes known, moves, or training starts anew.
 
-Pure functions of the state, as in `rules.state`; the rate goes on without a jump.
+Pure functions of the state, as in `rules.stepping`; the rate goes on without a jump.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from autowarmup.rules.base import expect, whole
-from autowarmup.rules.state import WarmupState, step
+from autowarmup.rules.settings import expect, whole
+from autowarmup.rules.state import WarmupState
 from autowarmup.rules.status import Status
+from autowarmup.rules.stepping import step
 
 REWARM_SHARE = 0.05
 """Largest share of what remains that a later ramp takes if its length is not given."""

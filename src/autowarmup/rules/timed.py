@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, store_finite, whole
+from autowarmup.rules.base import Move, Rule, Run, Update
+from autowarmup.rules.settings import expect, finite, store_finite, whole
 from autowarmup.rules.status import Status
 
 

@@ -19,7 +19,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, record, store_finite, whole
+from autowarmup.rules.base import Move, Rule, Run, Update, record
+from autowarmup.rules.settings import expect, store_finite, whole
 from autowarmup.rules.status import Status
 
 LARGEST = sys.float_info.max

@@ -192,6 +192,12 @@ def test_the_verdict_in_words(make_record: Make) -> None:
         "judging it on the others, has mean regret 0.00 %, worst 0.0 %. The default lies 1.90 % "
         in told
     )
+    line = {**summary["rules"]["linear 5%"], "mean_regret": -0.01}
+    told = " ".join(sentences({**summary, "in_updates": {"linear 500 steps": line}}))
+    assert (
+        "The best single length for all set-ups is linear 500 steps: mean regret −1.00 %, worst "
+        "0.0 %; the best share of the run is linear 5 %: mean regret 0.00 %" in told
+    )
     absent = summarise(records, default_rule="autowu")
     assert "has no run here yet" in headline(absent)
 

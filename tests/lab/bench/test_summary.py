@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autowarmup.lab.bench.aggregate import aggregate
 from autowarmup.lab.bench.regret import ONE_SEED, seed_noise
 from autowarmup.lab.bench.setups import Setup
-from autowarmup.lab.bench.summary import aggregate, summarise
+from autowarmup.lab.bench.summary import summarise
 
 Record = dict[str, Any]
 Make = Callable[..., Record]

@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.lab.bench.conftest import bench_record
 
 from autowarmup.lab.bench.sets import demo
-from autowarmup.lab.cli import main
+from autowarmup.lab.cli import VERBS, main
 from autowarmup.lab.curvature.page import print_record
 from autowarmup.lab.curvature.record import read_record
 from autowarmup.lab.train.progress import progress_bar
@@ -107,3 +107,14 @@ def test_a_bar_shows_its_numbers_whole(title, capsys):
     assert len(last) <= 80
     assert "9999/10000 loss 3.697  lr 5.7e-04  warmup" in last
     assert last.startswith(title[:17])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_help(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    usage, *found = lines(capsys)
+    assert usage.startswith("usage:")  # one line however narrow the terminal is
+    assert_fits(found)
+    assert len(found) > 10

@@ -225,7 +225,7 @@ def test_the_command_trains_on_a_directory_of_text_and_goes_on(tmp_path, capsys)
         ("--optimizer adam", "got 'adam'"),
         ("--rules soon", "got 'soon'"),
         ("--steps 0", "steps: expected at least 1"),
-        ("--rules 'linear 9000 steps'", "at most the 1000 updates"),
+        ("--rules 'default,linear 9000 steps'", "at most the 1000 updates"),
         ("--seeds 0", "seeds: expected"),
         ("--data nowhere", "nowhere"),
         ("--cpus-per-run 2", "expected --engine ray"),

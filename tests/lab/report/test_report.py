@@ -51,10 +51,11 @@ def test_a_number_keeps_its_sign_but_a_command_is_as_it_was(tmp_path: Path) -> N
     page = render(
         "page.html", room="compare",
         filters=dict.fromkeys(("rule", "loss", "error", "interval"), str),
-        headline="5 % lower", subject="", sentences=[], figures=[], rows=[], seeds=[],
+        headline="5 % lower", subject="in 3 hours", sentences=[], figures=[], rows=[], seeds=[],
         facts=[("Command", "--rules '5 %'", True)],
     )  # fmt: skip
     assert "5\u00a0% lower" in page
+    assert "in 3\u00a0hours" in page
     assert "--rules &#39;5 %&#39;" in page
 
 

@@ -1,4 +1,4 @@
-"""The paced ramp; `rules.paced` is the reference."""
+"""The paced ramp; `rules.paced` and `rules.brake` are the reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jax import Array
 
 from autowarmup.integrations.jax.base import TracedMove, TracedRule, TracedUpdate, choose, code
 from autowarmup.rules.base import Run
-from autowarmup.rules.paced import (
+from autowarmup.rules.brake import (
     BEGIN,
     FEW,
     HALF,
@@ -17,15 +17,14 @@ from autowarmup.rules.paced import (
     LOWER,
     PER_OCTAVE,
     SCATTER,
-    SLOW,
-    Paced,
     look_at,
 )
+from autowarmup.rules.paced import SLOW, Paced
 from autowarmup.rules.status import Status
 
 
 class PaceCarry(NamedTuple):
-    """`rules.paced.Pace` and `Looks`; blocks and levels are filled from the end."""
+    """`rules.paced.Pace` and `rules.brake.Looks`; blocks and levels are filled from the end."""
 
     slope: Array
     number: Array

@@ -1,4 +1,4 @@
-"""One update of any traced rule; `autowarmup.rules.state` is the reference."""
+"""One update of any traced rule; `autowarmup.rules.stepping` is the reference."""
 
 from __future__ import annotations
 

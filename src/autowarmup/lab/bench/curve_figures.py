@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from autowarmup.lab.bench.setups import key
 from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import percent, tick_percent
 from autowarmup.lab.report.rule_looks import colour_of
-from autowarmup.lab.report.words import rule_name
+from autowarmup.lab.report.words import broken, rule_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +150,7 @@ def _worst_case(
     for name, dashes, ink in ((best, "--", palette.HAND), (rule, "-", colour)):
         at, _, factor = curves[name]
         rates.plot(at / steps, factor, linewidth=1.7, linestyle=dashes, color=ink)
-    words = [*textwrap.wrap(setup["label"], 44), f"best length there: {rule_name(best)}"]
+    words = [*broken(setup["label"], 44).split("\n"), f"best length there: {rule_name(best)}"]
     name = f"{rule_name(rule)}: {percent(line['worst_regret'])}"
     losses.set_title(name, pad=10 + 11 * len(words), fontsize=11.5)
     losses.text(

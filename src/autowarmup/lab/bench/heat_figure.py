@@ -27,7 +27,7 @@ def draw_heat_map(summary: Json) -> Figure | None:
     setups, rules = summary["setups"], list(summary["rules"])
     if not setups or not rules or style.is_narrow():
         return None  # as many columns as rules: a narrow screen scrolls through the wide drawing
-    width, height = 4.6 + 0.52 * len(rules), 2.5 + 0.225 * (len(setups) + 1)
+    width, height = 4.6 + 0.44 * len(rules), 2.5 + 0.225 * (len(setups) + 1)
     figure = style.canvas(max(width, 7.5), max(height, 3.6))
     axes = figure.subplots()
     from matplotlib.colors import ListedColormap

@@ -82,18 +82,29 @@ def columns_of(setup: Mapping[str, Any]) -> list[str]:
     return groups if multiple is None else [*groups, multiple_name(multiple)]
 
 
+_PLAIN = {
+    "mini": "larger model",
+    "lstm": "LSTM",
+    "glyph-resnet": "ResNet",
+    "glyph-vit": "vision transformer",
+    "RelNotes": "English prose",
+}
+"""Networks and data whose names in a record nobody else would know."""
+
+
 def variant_parts(setup: Mapping[str, Any]) -> list[str]:
     """Return what differs from the plain set-up of 2,500 updates."""
     plain = Setup(setup["optimizer"], setup["lr"])
     parts = []
     if setup["model"] != plain.model:
-        parts.append("larger model" if setup["model"] == "mini" else setup["model"])
+        parts.append(_PLAIN.get(setup["model"], setup["model"]))
     if setup["batch"] != plain.batch:
         parts.append(f"batch {setup['batch']}")
     if setup["steps"] != plain.steps:
         parts.append(f"{setup['steps']:,} updates")
     if setup["data"] != plain.data:
-        parts.append(setup["data"].strip("/").split("/")[-1])
+        data = setup["data"].strip("/").split("/")[-1]
+        parts.append(_PLAIN.get(data, data))
     if setup.get("trained"):
         parts.append("fine-tuning")
     if setup["noise"]:

@@ -72,14 +72,13 @@ def sentences(summary: Json) -> list[str]:
 def _baselines(summary: Json) -> list[str]:
     """Return what one length for all set-ups brings, and what a search on one seed brings."""
     texts = []
-    lines = summary["rules"].items()
-    fixed = [(r, x) for r, x in lines if x["kind"] == "fixed" and x["mean_regret"] is not None]
-    if fixed:
-        # A length that has a number only where things are easy is no match for one that has all.
-        most = max(line["n_setups"] for _, line in fixed)
-        whole = [item for item in fixed if item[1]["n_setups"] == most]
-        rule, line = min(whole, key=lambda item: item[1]["mean_regret"])
-        texts.append(f"The best single length for all set-ups is {rule_name(rule)}: {_both(line)}.")
+    share = _best_length(summary["rules"])
+    best = _best_length({**summary["rules"], **summary["in_updates"]})
+    if best is not None and share is not None:
+        text = f"The best single length for all set-ups is {rule_name(best[0])}: {_both(best[1])}"
+        if share[0] != best[0]:
+            text += f"; the best share of the run is {rule_name(share[0])}: {_both(share[1])}"
+        texts.append(f"{text}.")
     tuned = summary["hand_tuned_cross_validated"]
     if tuned["mean_regret"] is not None:
         texts.append(
@@ -87,6 +86,17 @@ def _baselines(summary: Json) -> list[str]:
             f"on the others, has {_both(tuned)}.{_beside_tuned(summary)}"
         )
     return texts
+
+
+def _best_length(lines: Mapping[str, Json]) -> tuple[str, Json] | None:
+    """Return the hand-tuned length with the lowest mean, of those with a number everywhere."""
+    fixed = [
+        x for x in lines.items() if x[1]["kind"] == "fixed" and x[1]["mean_regret"] is not None
+    ]
+    # A length that has a number only where things are easy is no match for one that has all.
+    most = max((line["n_setups"] for _, line in fixed), default=0)
+    whole = [item for item in fixed if item[1]["n_setups"] == most]
+    return min(whole, key=lambda item: item[1]["mean_regret"], default=None)
 
 
 def _beside_tuned(summary: Json) -> str:

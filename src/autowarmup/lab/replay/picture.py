@@ -13,7 +13,7 @@ from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import percent, short
 from autowarmup.lab.report.rule_looks import lines_of
 from autowarmup.lab.report.words import rule_name
-from autowarmup.rules.state import CUT
+from autowarmup.rules.stepping import CUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -136,12 +136,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _bare(text: str) -> dict[str, str]:
     """Return the row of a line of nothing but a loss, or a step and a loss."""
     parts = _BETWEEN.split(text) if text[:1].isdigit() or text[:1] in "+-.ni" else []
-    if len(parts) > 2 or not all(map(_is_number, parts)):
+    if len(parts) > 2 or not all(map(is_number, parts)):
         return {}
     return dict(zip(("step", "loss")[2 - len(parts) :], parts, strict=True))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number as Python reads it, nan and inf too."""
     try:
         float(text)
     except ValueError:

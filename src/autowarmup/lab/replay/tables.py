@@ -11,7 +11,7 @@ from typing import TextIO
 
 from autowarmup.lab.replay.columns import Columns, Wanted, may_matter, plain
 from autowarmup.lab.replay.log import Piece, piece_of
-from autowarmup.lab.replay.plain_text import says_loss
+from autowarmup.lab.replay.plain_text import is_number, says_loss
 
 SPACES = " "
 """The delimiter of a table that has no other one; any number of them is one."""
@@ -29,13 +29,13 @@ def is_table(line: str, next_line: str, wanted: Wanted) -> bool:
     """
     delimiter = _delimiter(line)
     names, row = (_cells(each, delimiter) for each in (line, next_line))
-    if says_loss(line) or says_loss(next_line) or any(map(_is_number, names)):
+    if says_loss(line) or says_loss(next_line) or any(map(is_number, names)):
         return False
     if not any(may_matter(name, wanted) for name in names):
         return False
     if delimiter == SPACES and next_line:
-        return len(row) == len(names) and all(map(_is_number, row))
-    return not next_line or len(row) == len(names) or any(map(_is_number, row))
+        return len(row) == len(names) and all(map(is_number, row))
+    return not next_line or len(row) == len(names) or any(map(is_number, row))
 
 
 def read_table(file: TextIO, wanted: Wanted) -> Piece:
@@ -112,11 +112,3 @@ def _with_point(cell: str, delimiter: str) -> str:
     if delimiter == "," or "." in cell:
         return cell.replace(",", "") if _THOUSANDS.fullmatch(cell.strip()) else cell
     return cell.replace(",", ".")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -7,7 +7,6 @@ dashed one. A gap axis runs from large to small, as training does.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from autowarmup.lab.report import palette, style
 from autowarmup.lab.report.numbers import short
+from autowarmup.lab.report.words import broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,7 +146,7 @@ def law_line(constraint: str) -> dict[str, Any]:
 
 def title(axes: Axes, record: Mapping[str, Any]) -> None:
     """Put the label of the run above its first panel."""
-    axes.set_title("\n".join(textwrap.wrap(record["label"], 36 if style.is_narrow() else 62)))
+    axes.set_title(broken(record["label"], 36 if style.is_narrow() else 62))
 
 
 def gap_grid(low: float, high: float, count: int = 200) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 from autowarmup.lab.report import palette
 from autowarmup.lab.report.style import NARROW
+from autowarmup.lab.report.words import unbroken
 
 
 def pictures(
@@ -77,12 +78,12 @@ def render(
     environment.filters |= dict(filters or {})
     environment.globals["colours"] = palette.css()
     page = environment.get_template(template).render(**values)
-    # A number keeps its per cent sign, except in a command that somebody may copy.
-    return re.sub(r"<code>.*?</code>|(?<=\d) %", _kept_together, page, flags=re.DOTALL)
+    # Except in a command that somebody may copy.
+    return re.sub(r"<code>.*?</code>|[^<]+", _kept_together, page, flags=re.DOTALL)
 
 
 def _kept_together(found: re.Match[str]) -> str:
-    return found[0] if found[0] != " %" else "\u00a0%"
+    return found[0] if found[0].startswith("<") else unbroken(found[0])
 
 
 def inline_svg(text: str, prefix: str) -> str:

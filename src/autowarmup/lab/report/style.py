@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.lab.report import palette
+from autowarmup.lab.report.words import broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,10 +197,10 @@ def legend(figure: Figure, entries: Mapping[str, Any], *, below: bool = False) -
 def title(axes: Axes, name: str, words: str, **look: Any) -> None:
     """Put a title and a line of smaller words above a panel, both broken to fit its width."""
     letters = 30 if is_narrow() else 40
-    smaller = "\n".join(textwrap.wrap(words, round(1.3 * letters)))
+    smaller = broken(words, round(1.3 * letters))
     # The title keeps free the lines that the words will take.
     room = "\n" * (1 + smaller.count("\n"))
-    axes.set_title("\n".join(textwrap.wrap(name, letters)) + room, fontsize=10.5)
+    axes.set_title(broken(name, letters) + room, fontsize=10.5)
     place = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
     axes.text(0, 1.03, smaller, **place, **look)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,29 @@ _OPTIMIZERS = {
 
 _WITHOUT_START = ("paced", "watched", "untuned", "autowu")
 """Rules that measure no first rate."""
+
+
+_UNIT = re.compile(r"(?<=\d) (?=%|(?:s|ms|MB|GB|minutes|hours)\b)")
+
+
+def unbroken(words: str) -> str:
+    """Return words in which no line can end between a number and its unit.
+
+    Example:
+        >>> unbroken("half at 6 % of it in 3 hours").split(" ")
+        ['half', 'at', '6\\xa0%', 'of', 'it', 'in', '3\\xa0hours']
+    """
+    return _UNIT.sub("\u00a0", words)
+
+
+def broken(words: str, letters: int) -> str:
+    """Return words in lines of at most so many letters; a number keeps its unit.
+
+    Example:
+        >>> broken("loss of 45 %", 10).split("\\n")
+        ['loss of', '45\\xa0%']
+    """
+    return "\n".join(textwrap.wrap(unbroken(words), letters))
 
 
 def optimizer_name(optimizer: str) -> str:

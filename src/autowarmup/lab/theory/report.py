@@ -109,7 +109,8 @@ def lines(report: Report) -> dict[str, list[Line]]:
     """Return title of a group -> its statements; a control is a line of its own."""
     held: dict[str, dict[tuple[str, bool], list[Row]]] = {}
     for row in report.rows:
-        group = held.setdefault(f"{row.group}  {UNITS[row.group]}", {})
+        title = UNITS[row.group]
+        group = held.setdefault(f"{row.group}  {title}" if "." in row.group else title, {})
         group.setdefault((row.statement, row.expected_fail), []).append(row)
     return {
         title: [Line.of(words, control, rows) for (words, control), rows in group.items()]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from autowarmup.lab.claim import claimed
 from autowarmup.lab.extras import need
 from autowarmup.lab.verbs.ray_options import ray_options
-from autowarmup.lab.verbs.train import one_of
+from autowarmup.lab.verbs.train import filled_by, one_of
 from autowarmup.lab.verbs.typed import command
 
 SET_NAMES = ("demo", "core", "protocol", "logs", "extended", "robustness", "smoke")
@@ -19,7 +19,9 @@ def bench(
     out: Path,
     set: Annotated[str, one_of(SET_NAMES)] = "core",
     draw: bool = False,
-    workers: int | None = None,
+    workers: Annotated[
+        int | None, filled_by("one per core, one for a GPU, or what a Ray cluster has room for")
+    ] = None,
     device: str = "cpu",
     engine: Literal["local", "ray"] = "local",
     address: str = "local",
@@ -28,17 +30,16 @@ def bench(
     memory_per_run: int = 0,
     retries: int = 2,
 ) -> int:
-    """Train a set of runs with different warm-ups and draw OUT/report.html and OUT/summary.json.
+    """Train a set of runs with different warm-ups; OUT/report.html, OUT/summary.json.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
 
     Args:
         out: directory of the benchmark.
-        set: demo (two minutes on 2 cores), core (three hours), extended, robustness,
-            protocol, logs, or smoke (seconds).
+        set: smoke (seconds), demo (two minutes on 2 cores), core (4 hours), extended (4 hours),
+            robustness (an hour), logs (20 minutes) or protocol (minutes).
         draw: only draw again what OUT holds.
-        workers: processes that train side by side; by default one per core, one for a GPU, or what
-            the Ray cluster has room for.
+        workers: processes that train side by side.
         device: cpu, or cuda (cuda:1, ...) to train all runs of an optimizer side by side on a GPU.
         engine: local, or ray for a Ray cluster (the options below are for ray alone).
         address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.

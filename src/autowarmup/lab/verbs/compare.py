@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from autowarmup.lab.rule_list import rule_list
 from autowarmup.lab.verbs.ray_options import ray_options
-from autowarmup.lab.verbs.train import FROM_RECIPE
+from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by
 from autowarmup.lab.verbs.typed import command
 
 
@@ -23,7 +23,9 @@ def compare(
     batch_size: Annotated[int | None, FROM_RECIPE] = None,
     data: Annotated[str | None, FROM_RECIPE] = None,
     seeds: int = 3,
-    workers: int | None = None,
+    workers: Annotated[
+        int | None, filled_by("one per core, or what a Ray cluster has room for")
+    ] = None,
     engine: Literal["local", "ray"] = "local",
     address: str = "local",
     cpus_per_run: int = 1,
@@ -32,7 +34,7 @@ def compare(
     retries: int = 2,
     json: bool = False,
 ) -> int:
-    """Train one model with several warm-up rules, on the same seeds, and compare the losses.
+    """Train one model with several warm-up rules on the same seeds, and compare.
 
     Every run is stored in OUT/runs the moment it ends; the same command continues where it stopped.
     For a training of your own in Python: autowarmup.lab.compare.compare_rules.
@@ -47,8 +49,7 @@ def compare(
         batch_size: sequences per update.
         data: as in `autowarmup train`: a directory, a file, "stdlib" or "fineweb".
         seeds: how many; fewer than three give no verdict.
-        workers: processes that train side by side; by default one per core, or what the Ray cluster
-            has room for.
+        workers: processes that train side by side.
         engine: local, or ray for a Ray cluster (the options below are for ray alone).
         address: "local" (a cluster on this machine), "auto" (the one it belongs to), ray://HOST:PORT.
         cpus_per_run: CPU cores, and threads, of each process.

@@ -12,7 +12,7 @@ from autowarmup.lab.claim import claimed
 from autowarmup.lab.extras import need
 from autowarmup.lab.reading import taken_from
 from autowarmup.lab.train.config import COUNTS, NORMS, TrainConfig
-from autowarmup.lab.verbs.train import TrainOptions, one_of
+from autowarmup.lab.verbs.train import TrainOptions, filled_by, one_of
 from autowarmup.lab.verbs.typed import command
 
 OBJECT_NAMES = (
@@ -37,12 +37,12 @@ class MeasureOptions(TrainOptions):  # noqa: D101
 def measure(
     training: Annotated[MeasureOptions, tyro.conf.OmitArgPrefixes],
     out: Path,
-    every: int | None = None,
-    run: Path | None = None,
-    object: Annotated[str | None, one_of(OBJECT_NAMES)] = None,
+    every: Annotated[int | None, filled_by("10, or the object's own")] = None,
+    run: Annotated[Path | None, filled_by("trains")] = None,
+    object: Annotated[str | None, one_of(OBJECT_NAMES), filled_by("the LLaMA below")] = None,
     draw: bool = False,
 ) -> int:
-    """Measure the curvature along training: OUT/measure.json with fits, and OUT/measure.html.
+    """Measure the curvature along training; OUT/measure.json, OUT/measure.html.
 
     Trains with the options below, or reads a finished run (--run), or trains one of the small
     models of arXiv 2510.03164 (--object; --steps, --every and --seed apply). The same command
@@ -51,10 +51,9 @@ def measure(
     Args:
         training: what to train, as in `autowarmup train`.
         out: directory of the measurement.
-        every: updates between measurements; 10, or the object's own.
+        every: updates between measurements.
         run: a finished `autowarmup train --measure` run to read instead of training.
-        object: deep-linear, deep-leaky-relu, two-layer-ce, two-layer-mse, one-layer-transformer or
-            digits-vit.
+        object: a small model of arXiv 2510.03164, to train instead.
         draw: build OUT/measure.html from the OUT/measure.json that is there; nothing is measured.
     """
     need("jinja2", "matplotlib")

@@ -17,17 +17,16 @@ from autowarmup.lab.verbs.typed import command, counted
 
 USUAL = "default,linear 5%,watched"
 """What is shown where no rule is named."""
-BY_NAME = filled_by("found by its name")
 
 
 def replay(
     logs: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="(required)")
     ],
-    rules: Annotated[str | None, filled_by("some; the default alone with --open-end")] = None,
+    rules: Annotated[str | None, filled_by(f"{USUAL}; with --open-end, default")] = None,
     total_steps: Annotated[int | None, filled_by("what the log says, or covers")] = None,
     open_end: bool = False,
-    optimizer: Annotated[str, filled_by("not known")] = "",
+    optimizer: Annotated[str, filled_by("not known: as AdamW")] = "",
     parameters: Annotated[float | None, filled_by("not known")] = None,
     trained: bool = False,
     lr: Annotated[float | None, filled_by("the largest of the log")] = None,
@@ -35,14 +34,14 @@ def replay(
     lower_bound: float = 0.0,
     beta: Annotated[float | None, filled_by("0.9")] = None,
     kappa: Annotated[float | None, filled_by("not known")] = None,
-    step: Annotated[str, BY_NAME] = "",
-    loss: Annotated[str, BY_NAME] = "",
-    rate: Annotated[str, BY_NAME] = "",
+    step: Annotated[str, filled_by("found by its name")] = "",
+    loss: Annotated[str, filled_by("found by its name")] = "",
+    rate: Annotated[str, filled_by("found by its name")] = "",
     run: Annotated[str, filled_by("the only one")] = "",
-    pattern: Annotated[str, filled_by("lines as many print them")] = "",
+    pattern: Annotated[str, filled_by("common forms")] = "",
     per_update: float = 1.0,
     json: bool = False,
-    out: Path | None = None,
+    out: Annotated[Path | None, filled_by("no page")] = None,
 ) -> int:
     """Say what warm-up rules would have done on a run that is logged already.
 

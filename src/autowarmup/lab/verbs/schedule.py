@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import Annotated, Any
 from rich.console import Console
 from rich.markup import escape
 
-from autowarmup.history import Trace
-from autowarmup.lab.reading import read_text
 from autowarmup.lab.train.config import OPTIMIZERS
 from autowarmup.lab.train.recipes import RECIPES, Recipe
 from autowarmup.lab.train.recipes import recipe as recipe_of
+from autowarmup.lab.verbs.losses import losses_of, typical_losses
 from autowarmup.lab.verbs.train import FROM_RECIPE, filled_by, one_of
 from autowarmup.lab.verbs.typed import counted
 from autowarmup.rules import (
@@ -53,9 +51,9 @@ def schedule(
     loss0: float = 5.5,
     lower_bound: float = 0.0,
     json: bool = False,
-    figure: Path | None = None,
+    figure: Annotated[Path | None, filled_by("none")] = None,
 ) -> int:
-    """Show the ramp, the plateau and the decay that a warm-up rule would give, without training.
+    """Show the ramp, plateau and decay that a warm-up rule gives, without training.
 
     A rule that follows the loss is walked along a typical loss curve, or along that of a log.
 
@@ -116,37 +114,6 @@ def schedule(
         followed = walked[:steps] if chosen.reads_loss else None
         draw_schedule(rates, followed, title=chosen.name, end=states[-1].end, path=figure)
     return 0
-
-
-def typical_losses(steps: int, loss0: float, lower_bound: float) -> list[float]:
-    """Return a power law of the time that ends at a third of the first gap.
-
-    Example:
-        >>> [round(loss, 2) for loss in typical_losses(5, 6.0, 0.0)]
-        [6.0, 2.8, 2.37, 2.15, 2.0]
-    """
-    if not loss0 > lower_bound:
-        raise ValueError(
-            f"lower_bound must lie below loss0: expected less than {loss0:g}, got {lower_bound:g}"
-        )
-    gap0 = loss0 - lower_bound
-    return [lower_bound + gap0 * (1 + 100 * k / steps) ** -0.25 for k in range(steps)]
-
-
-def losses_of(path: Path) -> list[float | None]:
-    """Return the loss of each update of a log, `None` where it has none.
-
-    A trace of ours and a text with a number a line have to be whole: nothing is passed over.
-    """
-    if _is_plain(path):
-        return [*_plain_losses(path)]
-    from autowarmup.lab.replay.read import read_logs
-
-    log = read_logs([path])
-    losses: list[float | None] = [None] * (int(log.steps[-1]) + 1)
-    for at, loss in zip(log.steps.tolist(), log.losses.tolist(), strict=True):
-        losses[at] = loss
-    return losses
 
 
 def walk(
@@ -231,7 +198,7 @@ def _print(
     console = Console(highlight=False)
     steps, end = values["steps"], values["warmup_end_step"]
     console.print(f"[bold]{escape(rule.name)}[/bold]: {escape(rule.about.rstrip('.'))}.")
-    console.print(f"{steps} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
+    console.print(f"{steps:,} updates, {values['decay']} decay, peak rate {values['lr']:g}.")
     follows = f"It follows the loss, here along {values['losses']}; other losses move it."
     console.print(follows if rule.reads_loss else "It does not follow the loss.", markup=False)
     if end is not None:
@@ -255,33 +222,3 @@ def _print(
         seen = losses[k] if rule.reads_loss else None
         loss = "        -" if seen is None else f"{seen:9.4g}"
         console.print(f"{k:8}{loss}  {rates[k]:<9.3g} [cyan]{bar}[/cyan]{mark}")
-
-
-def _is_plain(path: Path) -> bool:
-    """Return whether a file is, or should be, a trace of ours or a number a line."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            first = file.readline().strip()
-    except (OSError, UnicodeDecodeError):
-        return path.suffix in (".txt", ".jsonl")
-    if path.suffix == ".jsonl":
-        return first.startswith('{"step"')
-    try:
-        return not first or math.isfinite(float(first))
-    except ValueError:
-        return False
-
-
-def _plain_losses(path: Path) -> list[float]:
-    what = "a loss per update"
-    if path.suffix == ".jsonl":
-        found = Trace.read(path).column("loss")
-    else:
-        text = read_text(path, what)
-        try:
-            found = [float(word) for word in text.split()]
-        except ValueError as error:
-            raise ValueError(f"{path}: expected {what}, a number a line, got {error}") from None
-    if not found:
-        raise ValueError(f"{path}: expected {what}, got none")
-    return found

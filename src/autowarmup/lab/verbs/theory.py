@@ -6,9 +6,11 @@ import contextlib
 import json as json_format
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from autowarmup.lab.claim import claimed
 from autowarmup.lab.extras import need
+from autowarmup.lab.verbs.train import filled_by
 from autowarmup.lab.verbs.typed import command
 
 
@@ -16,7 +18,7 @@ def theory(
     instances: int = 20,
     seed: int = 0,
     json: bool = False,
-    out: Path | None = None,
+    out: Annotated[Path | None, filled_by("no page")] = None,
 ) -> int:
     """Check every theorem of both papers on functions of which everything is known.
 

@@ -12,9 +12,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-from autowarmup.rules.base import Move, Rule, Run, Update, expect, finite, spelled, store_finite
+from autowarmup.rules.base import Move, Rule, Run, Update
 from autowarmup.rules.gap_law.law import peak_factor
 from autowarmup.rules.gap_law.peak import choose, parse_end, require_scipy
+from autowarmup.rules.settings import expect, finite, spelled, store_finite
 from autowarmup.rules.status import Status
 
 RAMP = 0.03
