@@ -20,7 +20,7 @@ from autowarmup.lab.compare.comparison import Comparison
 from autowarmup.lab.compare.page import write_page
 from autowarmup.lab.compare.statistics import compared
 from autowarmup.lab.rule_list import rule_list
-from autowarmup.rules.base import whole
+from autowarmup.rules.settings import whole
 
 Train = Callable[[str, int], float]
 
