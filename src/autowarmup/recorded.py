@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,6 +135,11 @@ def run_of(covered: int, total_steps: float | None, optimizer: str = "", **told:
         'sign'
     """
     total = covered if total_steps is None else total_steps
+    if not isinstance(total, Real):
+        raise ValueError(f"total_steps: expected a number of updates, got {total!r}")
+    if not isinstance(optimizer, str):
+        got = type(optimizer).__name__
+        raise ValueError(f"optimizer: expected a name such as 'Muon' or 'AdamW', got {got}")
     if not total >= covered:
         raise ValueError(
             f"total_steps: expected at least the {covered} updates that the losses cover, "

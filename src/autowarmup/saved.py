@@ -67,9 +67,11 @@ def of_today(state: dict[str, Any], lag: int) -> dict[str, Any]:
         warmup = state["warmup"]
         return {**state, "format": FORMAT, "warmup": {**warmup, "since": warmup["end"]}}
     if form not in _EARLIER:
-        raise ValueError(
-            f"expected a state_dict of AdaptiveWarmup (format {FORMAT!r}), got format {form!r}"
-        )
+        got = f"format {form!r}"
+        if isinstance(state, Mapping) and form is None:  # of another scheduler, of an optimizer
+            keys = ", ".join(map(repr, list(state)[:4]))
+            got = f"one with the keys {keys}" if keys else "an empty dict"
+        raise ValueError(f"expected a state_dict of AdaptiveWarmup (format {FORMAT!r}), got {got}")
     state = dict(state)
     warmup = from_earlier(state.pop("rule"), state.pop("schedule")).to_dict()
     if form == _EARLIER[0]:  # it knew no weights and no lag

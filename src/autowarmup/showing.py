@@ -32,8 +32,10 @@ def report(state: WarmupState, peak: float) -> str:
 
 def _sentences(state: WarmupState, peak: float) -> Iterator[str]:
     run, rule = state.run, state.rule
-    of = "" if run.total_steps is None else f" of {run.total_steps:,}"
-    yield f"{state.step:,}{of} updates with the rule {rule.name!r}, peak rate {peak:g}."
+    late = 0 if run.total_steps is None else max(0, state.step - run.total_steps)
+    of = "" if run.total_steps is None or late else f" of {run.total_steps:,}"
+    after = f", {late:,} of them after the end, at its last rate" if late else ""
+    yield f"{state.step:,}{of} updates with the rule {rule.name!r}, peak rate {peak:g}{after}."
     if state.end == 0:
         yield "There was no warm-up: the first update ran at the peak rate."
     elif state.end is not None:

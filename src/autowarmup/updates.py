@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -21,6 +22,13 @@ UNSEEN = 20
 """
 MOVED = 3
 """Calls in a row without an update but with other weights after which that is said."""
+
+UNTOLD = 100
+"""Steps of each optimizer in a row without a call after which that is said."""
+
+_NEWEST: WeakKeyDictionary[Optimizer, object] = WeakKeyDictionary()
+"""By optimizer, a token of the last scheduler made for it: of an earlier one nobody expects calls.
+"""
 
 
 class Updates:
@@ -48,14 +56,17 @@ class Updates:
         self._versions: list[int] = []
         self._live = self._said = False
         self._early: tuple[Tensor | None, int] | None = None
+        self._untold = 0
         self._hook()
 
     def _hook(self) -> None:
+        self._token = object()
         for each in self.optimizers:
+            _NEWEST[each] = self._token
             each.register_step_post_hook(self._note)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_early": None}
+        return {**self.__dict__, "_early": None, "_token": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Watch the optimizers of a copy: theirs have lost their hooks."""
@@ -80,6 +91,7 @@ class Updates:
         Args:
             told: overrides what the hooks saw.
         """
+        self._untold = 0
         if told is not None:
             self.set(told)
         happened, overflows = self._happened, self._overflows
@@ -97,10 +109,16 @@ class Updates:
 
     def _note(self, optimizer: Optimizer, *_: Any) -> None:
         """Called after every optimizer step."""
-        if not self._live and _all_zero(optimizer):
+        # A rate that is read, or a number that changes, would break a compiled step up.
+        eager = not torch.compiler.is_compiling()
+        if eager and not self._live and _all_zero(optimizer):
             return
         if self._early is not None:
             self._say_early()
+        if eager:
+            self._untold += 1
+            if self._untold == UNTOLD * len(self.optimizers):
+                self._say_untold(optimizer)
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is None or (self.waits and not found_inf.item()):
             self._happened, self._overflows = True, []
@@ -118,9 +136,19 @@ class Updates:
             warnings.warn(
                 "AdaptiveWarmup.step came before optimizer.step and set nothing: expected "
                 "optimizer.step(), then step(loss)",
-                stacklevel=4,
+                stacklevel=5,
             )
         self._early = None
+
+    def _say_untold(self, optimizer: Optimizer) -> None:
+        """Say that nobody calls the scheduler, or somebody once an epoch."""
+        if _NEWEST.get(optimizer) is self._token:
+            warnings.warn(
+                f"{self._untold} optimizer steps without a call of AdaptiveWarmup.step, and the "
+                "rate stands still: expected step(loss) after each (Lightning calls it once an "
+                "epoch unless AdaptiveWarmupCallback is there)",
+                stacklevel=5,
+            )
 
     def _count_unseen(self) -> None:
         """Count a call without an update, and say once what it may mean."""

@@ -121,6 +121,46 @@ def test_resuming_a_trainer_changes_no_bit(tmp_path, cut):
     assert second.lr_scheduler.state == first.lr_scheduler.state
 
 
+@pytest.mark.parametrize(("kind", "steps"), [(0, 8), (0, 3), (1, 8)])
+def test_a_run_that_is_resumed_with_another_end_is_said(tmp_path, kind, steps):
+    """The Trainer swallows what the scheduler says while it is loaded."""
+
+    def trainer(steps: int) -> Trainer:
+        args = arguments(tmp_path, steps, save_strategy="steps", save_steps=2,
+                         logging_nan_inf_filter=False)  # fmt: skip
+        if kind == 0:
+            return MixinTrainer(Replay(), args, train_dataset=rows([3.0] * 8))
+        model = Replay()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        pair, seen = (optimizer, AdaptiveWarmup(optimizer, steps)), [AdaptiveWarmupCallback()]
+        return Trainer(model, args, train_dataset=rows([3.0] * 8), optimizers=pair, callbacks=seen)
+
+    trainer(4).train()
+    said = f"the schedule ends after 4 updates and the Trainer after {steps}: expected the same"
+    with pytest.warns(UserWarning, match=said) as told:
+        trainer(steps).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert len([each for each in told if "the schedule ends" in str(each.message)]) == 1
+
+
+def test_a_mixin_that_would_change_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"class Late\(AdaptiveWarmupMixin, Trainer\), got the"):
+
+        class Late(Trainer, AdaptiveWarmupMixin):
+            pass
+
+    class Own(Trainer):
+        def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
+            return super().create_scheduler(*args, **kwargs)
+
+    class Right(AdaptiveWarmupMixin, Own):
+        pass
+
+    with pytest.raises(ValueError, match="got the mixin last"):
+
+        class Later(Own, AdaptiveWarmupMixin):
+            pass
+
+
 def test_what_cannot_work_is_said_before_the_first_step(tmp_path):
     model, data = Replay(), rows([4.0, 3.0])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)

@@ -139,7 +139,12 @@ def test_the_end_is_that_of_the_losses_unless_told():
         (lambda: replay([1.0], total_steps=math.nan), "total_steps: expected"),
         (lambda: replay([1.0, 1.0], total_steps=2.5), "total_steps to be a whole number"),
         (lambda: replay([1.0], "best"), "got 'best'"),
-        (lambda: replay([1.0], lr=0.0), "lr > 0"),
+        (lambda: replay([1.0], lr=0.0), "lr: expected a finite rate above 0, got 0.0"),
+        (lambda: replay([1.0], total_steps="9"), "total_steps: expected a number of .* got '9'"),
+        (
+            lambda: replay([1.0], optimizer=torch.optim.SGD([torch.ones(1)])),  # type: ignore[arg-type]
+            "optimizer: expected a name such as 'Muon' or 'AdamW', got SGD",
+        ),
         (lambda: replay([1.0], most=0), "most: expected at least 1 point, got 0"),
         (lambda: replay([1.0], betas=0.9), "facts of a run out of decay.* got 'betas'"),
         (lambda: replay([1.0], "flat", lower_bound=2.0), "lower bound must lie below"),

@@ -166,3 +166,17 @@ def test_an_optimizer_without_any_rate_is_a_sentence():
     scheduler = AdaptiveWarmup(optimizer, 100)
     with pytest.warns(UserWarning, match="but every rate is 0: expected an optimizer with its"):
         go(optimizer, scheduler, 30)
+
+
+def test_a_peak_that_is_changed_holds_from_the_next_update_on_and_is_saved():
+    """As docs/faq.md says."""
+    optimizer = sgd(0.5)
+    scheduler = AdaptiveWarmup(optimizer, 40, rule="none", decay="constant")
+    go(optimizer, scheduler, 3)
+    scheduler.peak_lrs[0][0] *= 2
+    go(optimizer, scheduler, 1)
+    assert optimizer.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == 1.0
+    fresh = AdaptiveWarmup(sgd(0.5), 40, rule="none", decay="constant")
+    with pytest.warns(UserWarning, match=r"peak rates \[\[1.0\]\] instead of \[\[0.5\]\]"):
+        fresh.load_state_dict(scheduler.state_dict())
+    assert fresh.get_last_lr() == [1.0]

@@ -262,3 +262,12 @@ def test_repr_is_one_readable_line():
     )
     drive(optimizer, scheduler, [5.0])
     assert "factor 0.1, gap 5)" in repr(scheduler)
+
+
+def test_a_state_of_something_else_is_named_by_its_keys():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.5)
+    scheduler = AdaptiveWarmup(optimizer, 10)
+    with pytest.raises(ValueError, match="got one with the keys 'state', 'param_groups'"):
+        scheduler.load_state_dict(optimizer.state_dict())
+    with pytest.raises(ValueError, match="got an empty dict"):
+        scheduler.load_state_dict({})

@@ -131,3 +131,52 @@ def test_a_momentum_that_the_rule_does_not_read_is_no_reason_to_refuse():
     weight = nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([{"params": [weight], "betas": (0.9, 1.0)}], lr=1.0)
     assert AdaptiveWarmup(optimizer, 100).state.run.beta == 0.9
+
+
+def test_a_scheduler_that_nobody_calls_is_said_once():
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scheduler = AdaptiveWarmup(optimizer, 1000)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(99):
+            optimizer.step()
+        scheduler.step(1.0)  # in time
+        for _ in range(99):
+            optimizer.step()
+        assert not told
+        for _ in range(300):
+            optimizer.step()
+    assert len(told) == 1
+    assert "100 optimizer steps without a call of AdaptiveWarmup.step" in str(told[0].message)
+    assert told[0].filename == __file__
+
+
+def test_of_an_earlier_scheduler_nobody_expects_calls():
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    earlier = AdaptiveWarmup(optimizer, 1000)
+    later = AdaptiveWarmup(optimizer, 1000)
+    for _ in range(150):
+        optimizer.step()
+        later.step(1.0)
+    assert (earlier.state.step, later.state.step) == (0, 150)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_compiled_step_reads_no_rate_on_the_host():
+    from torch._dynamo import reset
+    from torch._dynamo.utils import counters
+
+    reset()
+    counters.clear()
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=torch.tensor(0.1))
+    scheduler = AdaptiveWarmup(optimizer, 30)
+    step = torch.compile(optimizer.step, backend="eager")
+    for _ in range(30):
+        weight.grad = torch.ones(3)
+        step()
+        scheduler.step(1.0)
+    assert scheduler.state.step == 30
+    assert counters["frames"]["ok"] == counters["frames"]["total"]  # none was given up

@@ -34,6 +34,8 @@ RISING = [4.0 - 0.01 * k for k in range(60)] + [3.5 + 0.02 * k for k in range(34
         (FALLING, {}, ["400 of 400 updates with the rule 'paced', peak rate 0.02.",
                        "Warm-up ended after 179 updates (by length).",
                        "The loss gave no reason to lower the rate."]),
+        (FALLING, {"total_steps": 300}, ["400 updates with the rule 'paced', peak rate 0.02, "
+                                         "100 of them after the end, at its last rate. Warm"]),
         (RISING, {}, ["The loss had the rate lowered", "try a peak rate near 0.0"]),
         (FALLING[:50], {}, ["50 of 400 updates", "Warm-up goes on, at 0."]),
         (FALLING, {"rule": "none"}, ["There was no warm-up: the first update ran at the peak"]),

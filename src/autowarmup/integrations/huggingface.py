@@ -49,6 +49,20 @@ class AdaptiveWarmupMixin(_Base):
     _update_seen = -1
     _gone = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a class in which the Trainer's own methods hide those of the mixin.
+
+        Raises:
+            ValueError: the mixin stands after the Trainer.
+        """
+        super().__init_subclass__(**options)
+        for base in cls.__mro__[: cls.__mro__.index(AdaptiveWarmupMixin)]:
+            if {"train", "training_step", "create_scheduler"} <= set(vars(base)):
+                raise ValueError(
+                    f"expected class {cls.__name__}(AdaptiveWarmupMixin, {base.__name__}), got the "
+                    "mixin last, where it changes nothing"
+                )
+
     def create_scheduler(
         self, num_training_steps: int, optimizer: Optimizer | None = None
     ) -> AdaptiveWarmup:
@@ -98,6 +112,8 @@ class AdaptiveWarmupMixin(_Base):
             # The Trainer counts an update that mixed precision skipped, but does not call the
             # scheduler: losses still waiting belong to it.
             scheduler.skip()
+            if self._update_seen < 0:  # a checkpoint, which brings its own end, is loaded by now
+                _say_other_end(scheduler, self.state)
             self._update_seen = self.state.global_step
         # Losses come as shares of the mean of the whole update; the scheduler averages them.
         scheduler.observe(loss * self.current_gradient_accumulation_steps)
@@ -146,6 +162,7 @@ class AdaptiveWarmupCallback(TrainerCallback):
                 "AdaptiveWarmupCallback must see losses that are not finite: expected "
                 "logging_nan_inf_filter=False, got True, which logs them as 0"
             )
+        _say_other_end(scheduler, state)
         scheduler.defer(agreed=True)
 
     def on_step_begin(
@@ -173,6 +190,19 @@ class AdaptiveWarmupCallback(TrainerCallback):
         elif not self._gone:
             self._gone = True
             _say_replaced(state, scheduler)
+
+
+def _say_other_end(scheduler: AdaptiveWarmup, state: TrainerState) -> None:
+    """Say that a run and its schedule end at different updates; the Trainer hides what is said
+    while it loads a checkpoint."""
+    total = scheduler.state.run.total_steps
+    if total is not None and 0 < state.max_steps != total:
+        warnings.warn(
+            f"the schedule ends after {total:,} updates and the Trainer after {state.max_steps:,}: "
+            "expected the same; a saved one keeps the end that it was saved with, and "
+            f"lr_scheduler.extend({state.max_steps}) in on_train_begin of a callback moves it",
+            stacklevel=3,
+        )
 
 
 def _say_replaced(state: TrainerState, by: object) -> None:

@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 a run diverged or failed, 2 a mistake in what was asked fo
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 import warnings
@@ -44,6 +46,8 @@ VERBS = {
     "theory": theory,
 }
 _MOVED = {"report": "autowarmup bench --draw --out DIR"}
+_PLAINER = {"█": "#", "━": "-", "─": "-", "–": "-", "−": "-", "…": "...", "≥": ">=", "×": "x"}
+"""What stands for signs that a terminal of another encoding, as in a pipe on Windows, lacks."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
     if typed.words in (["--version"], ["-V"]):
         print(f"autowarmup {metadata.version('autowarmup')}")
         return 0
+    codecs.register_error("plainer", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plainer")
     try:
         _check_verb()
         refuse_earlier_options(typed.words)
@@ -71,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
         if first:
             print(str(stop) or "interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read our output left, as `| head` does
+    except (BrokenPipeError, SystemExit) as left:  # whoever read our output, as `| head` does
+        if isinstance(left, SystemExit) and not isinstance(left.__context__, BrokenPipeError):
+            raise  # rich makes the one of the other
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, ModuleNotFoundError) as error:
@@ -92,6 +102,13 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Return what is written for signs that cannot be encoded."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    return "".join(_PLAINER.get(sign, "?") for sign in signs), error.end
 
 
 def _one_line(message: object, *_: object, **__: object) -> str:

@@ -29,6 +29,15 @@ def write_aside(path: Path, content: bytes | memoryview) -> None:
         raise OSError(f"could not write {path} ({error.strerror or error})") from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, at once or not at all; a name of a file that is none becomes "?".
+
+    Raises:
+        OSError: with one sentence, e.g. for a full disk.
+    """
+    write_aside(path, text.encode("utf-8", "replace"))
+
+
 def _sync_directory(directory: Path) -> None:
     if os.name == "nt":  # Windows opens no directory
         return
@@ -45,4 +54,4 @@ def write_json(path: Path, values: Any) -> None:
     Raises:
         OSError: with one sentence, e.g. for a full disk.
     """
-    write_aside(path, (json.dumps(strict_json(values), indent=1, allow_nan=False) + "\n").encode())
+    write_text(path, json.dumps(strict_json(values), indent=1, allow_nan=False) + "\n")

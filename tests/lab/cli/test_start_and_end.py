@@ -211,3 +211,30 @@ def test_smoke_runs_draw_no_verdict(tmp_path, capsys):
     assert words in page
     for verdict in ("Used unchanged", "best single length", "won 0", "regret of"):
         assert verdict not in out
+
+
+def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
+    command = [sys.executable, "-m", "autowarmup", "schedule", "--steps", "10"]
+    rates = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert rates.stdout is not None
+    rates.stdout.close()  # before anything is written
+    _, told = rates.communicate()
+    assert (rates.returncode, told) == (0, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_a_terminal_that_lacks_a_sign_gets_a_plainer_one(encoding, tmp_path):
+    command = [sys.executable, "-m", "autowarmup", "schedule", "--steps", "10"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert done.stderr == b""
+    last = done.stdout.decode(encoding).splitlines()[-1]
+    assert last.endswith(" #") or last.endswith(" ##")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
+def test_a_file_whose_name_is_no_text_is_replayed(tmp_path, capsys):
+    log = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    log.write_text("step,loss\n0,3\n1,2\n")
+    assert main(["replay", str(log), "--out", str(tmp_path / "out")]) == 0
+    assert "caf?.csv" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

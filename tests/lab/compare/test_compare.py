@@ -180,6 +180,8 @@ def test_what_a_seed_does_to_all_rules_cancels(differences, shift):
         ({"seeds": [0.5]}, r"got \[0.5\]"),
         ({"train": lambda rule, seed: 1.0, "workers": 2}, "a function at the top of a module"),
         ({"train": lambda rule, seed: "low"}, "expected a loss, a number, got 'low'"),
+        ({"train": 3}, "train: expected a function of a rule's name and a seed, got 3"),
+        ({"updates": "200"}, "expected updates to be a whole number, got '200'"),
     ],
 )
 def test_mistakes_get_one_sentence(own, tmp_path, change, sentence):

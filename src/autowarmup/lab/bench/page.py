@@ -13,7 +13,7 @@ from autowarmup.lab.bench.records import Record
 from autowarmup.lab.bench.regret import mean
 from autowarmup.lab.bench.rules import described
 from autowarmup.lab.bench.verdict import FEW, headline, ranked, sentences, shown_to_work_only
-from autowarmup.lab.files import write_aside, write_json
+from autowarmup.lab.files import write_json, write_text
 from autowarmup.lab.report.numbers import count, percent, share
 from autowarmup.lab.report.page import pictures, render
 from autowarmup.lab.report.words import rule_name
@@ -86,7 +86,7 @@ def write_page(
         trouble=[_trouble(record) for record in records if record["status"] == "diverged"],
         facts=[*_facts(summary, records), *facts],
     )
-    write_aside(out / PAGE, page.encode())
+    write_text(out / PAGE, page)
     return out / PAGE
 
 

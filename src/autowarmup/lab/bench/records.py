@@ -12,7 +12,7 @@ import numpy as np
 
 from autowarmup.history import strict_json
 from autowarmup.lab.bench.plan import RunPlan
-from autowarmup.lab.files import write_aside
+from autowarmup.lab.files import write_text
 from autowarmup.lab.reading import MAYBE, NUMBER, parsed, read_text
 
 Record = dict[str, Any]
@@ -109,7 +109,7 @@ def store_records(out: Path, name: str, records: Sequence[Record]) -> None:
     lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(path, lines.encode())
+        write_text(path, lines)
     except OSError as error:
         raise OSError(f"could not store {path} ({error}); what was stored before stays") from error
 

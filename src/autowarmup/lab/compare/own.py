@@ -20,6 +20,7 @@ from autowarmup.lab.compare.comparison import Comparison
 from autowarmup.lab.compare.page import write_page
 from autowarmup.lab.compare.statistics import compared
 from autowarmup.lab.rule_list import rule_list
+from autowarmup.rules.settings import whole
 
 Train = Callable[[str, int], float]
 
@@ -93,6 +94,9 @@ def compare_rules(
             failed; the sentence says why.
         KeyboardInterrupt: after Ctrl-C; what is stored stays.
     """
+    if not callable(train):
+        raise ValueError(f"train: expected a function of a rule's name and a seed, got {train!r}")
+    updates = None if updates is None else whole("updates", updates)
     names = rule_list(rules)
     plans = planned([Setup(name, 0.0, OWN, 0, updates or 0)], names, seeds_of(seeds))
     if workers and ray is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from autowarmup.lab.bench.names import setup_name
 from autowarmup.lab.compare.words import headline, sentences
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import write_aside, write_json
+from autowarmup.lab.files import write_json, write_text
 from autowarmup.lab.report.numbers import count, interval_text, share, short
 from autowarmup.lab.report.page import pictures, render
 from autowarmup.lab.report.words import rule_name
@@ -58,7 +58,7 @@ def write_page(out: Path, summary: Json, *, command: str = "") -> Path:
         seeds=summary["seeds"],
         facts=_facts(summary, command, machine),
     )
-    write_aside(out / PAGE, page.encode())
+    write_text(out / PAGE, page)
     return out / PAGE
 
 

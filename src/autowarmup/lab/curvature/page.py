@@ -11,7 +11,7 @@ from autowarmup.lab.curvature.names import law_formula, law_name, meaning, quant
 from autowarmup.lab.curvature.notes import caption, notes, subject, trouble
 from autowarmup.lab.curvature.record import FILE, SHAPE, read_record
 from autowarmup.lab.curvature.series import drawn_laws, laws
-from autowarmup.lab.files import write_aside
+from autowarmup.lab.files import write_text
 from autowarmup.lab.reading import mismatch
 from autowarmup.lab.report.numbers import interval_text, number, share, short
 from autowarmup.lab.report.page import pictures, render
@@ -56,7 +56,7 @@ def page(out: str | Path) -> dict[str, Any]:
         letter=record["main"][0],
         facts=_facts(record),
     )
-    write_aside(out / PAGE, text.encode())
+    write_text(out / PAGE, text)
     return record
 
 

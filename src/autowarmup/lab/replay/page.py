@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autowarmup.history import Trace
-from autowarmup.lab.files import write_aside, write_json
+from autowarmup.lab.files import write_json, write_text
 from autowarmup.lab.replay.log import Log
 from autowarmup.lab.replay.words import CAVEAT, headline, sentences, share_text
 from autowarmup.lab.report.numbers import short
@@ -52,7 +52,7 @@ def write_page(
         total=record["total_steps"],
         facts=_facts(record, command),
     )
-    write_aside(out / PAGE, page.encode())
+    write_text(out / PAGE, page)
     return out / PAGE
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from autowarmup.history import Trace
 from autowarmup.lab.claim import claimed, others
-from autowarmup.lab.files import write_aside
+from autowarmup.lab.files import write_text
 from autowarmup.lab.report import style
 from autowarmup.lab.report.page import pictures, render
 
@@ -39,7 +39,7 @@ def write_page(
                 f"{sorted(held)[0]}"
             )
         lines = "".join(point.to_json() + "\n" for point in trace)
-        write_aside(out / TRACE, lines.encode())
+        write_text(out / TRACE, lines)
         first, *rest = re.split(r"(?<=\.) (?=[A-Z])", sentences)
         drawing = (lambda: _figure(draw), lambda: first)
         style.save_all({"run": drawing}, out / "figures", "run")
@@ -52,7 +52,7 @@ def write_page(
             facts=[(name, text, False) for name, text in facts.items()]
             + [("Data behind this page", f"{TRACE}, in the same directory", False)],
         )
-        write_aside(out / PAGE, page.encode())
+        write_text(out / PAGE, page)
     return out / PAGE
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from autowarmup.history import strict_json
 from autowarmup.lab.environment import environment
-from autowarmup.lab.files import write_aside, write_json
+from autowarmup.lab.files import write_json, write_text
 from autowarmup.lab.report.numbers import short
 from autowarmup.lab.report.page import render
 from autowarmup.lab.theory.rows import UNITS, Row, join
@@ -76,7 +76,7 @@ class Report:
             PAGE, room="theory", filters={"number": number, "margin": margin},
             headline=headline(self), groups=lines(self), facts=_facts(self),
         )  # fmt: skip
-        write_aside(out / PAGE, page.encode())
+        write_text(out / PAGE, page)
         return out / PAGE
 
 

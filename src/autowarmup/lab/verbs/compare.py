@@ -64,15 +64,15 @@ def compare(
     from autowarmup.lab.compare.plan import setup_of
 
     names = rule_list(rules)
-    if len(names) < 2:
-        raise ValueError(
-            f"rules: expected two or more, the first as the reference, got {names[0]!r} alone"
-        )
     ray = ray_options(engine, address, cpus_per_run, gpus_per_run, memory_per_run, retries)
     setup = setup_of(
         names, recipe=recipe, optimizer=optimizer, lr=lr, steps=steps, batch_size=batch_size,
         data=data,
     )  # fmt: skip
+    if len(names) < 2:
+        raise ValueError(
+            f"rules: expected two or more, the first as the reference, got {names[0]!r} alone"
+        )
     plans = planned([setup], names, seeds_of(seeds))
     summary = run_and_compare(
         plans, out, setup.steps, command=command(), workers=workers, ray=ray, progress=not json
