@@ -100,8 +100,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    layers = "" if LAYERS == 12 else f"AUTOWARMUP_BENCH_LAYERS={LAYERS} "
     record = {
-        "command": f"python benchmarks/muon_step.py --threads {args.threads}",
+        "command": f"{layers}python benchmarks/muon_step.py --threads {args.threads}",
         "environment": environment(),
         "threads": args.threads,
         "load_before": os.getloadavg()[0],

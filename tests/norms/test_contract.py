@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from autowarmup import CurvatureObserver
+from autowarmup import CurvatureObserver, Muon
 from autowarmup.norms import (
     NORMS,
     EuclideanOverBlocks,
@@ -204,6 +204,14 @@ def test_spectral_refuses_what_is_not_a_matrix(shape: tuple[int, ...]) -> None:
 def test_spectral_refuses_an_unknown_method() -> None:
     with pytest.raises(ValueError, match=r"expected a method among .*, got 'newton'"):
         Spectral("newton")
+
+
+@pytest.mark.parametrize("method", ["three_steps", "exact"])
+def test_a_number_of_steps_is_refused_where_nothing_reads_it(method):
+    with pytest.raises(ValueError, match=f"'{method}' takes no number of steps: .* 5, got 7"):
+        Spectral(method, steps=7)
+    with pytest.raises(ValueError, match="takes no number of steps"):
+        Muon([("layer", torch.nn.Parameter(torch.ones(2, 2)))], method=method, ns_steps=7)
 
 
 def test_the_product_is_a_norm_too() -> None:

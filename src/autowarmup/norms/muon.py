@@ -47,7 +47,7 @@ class Muon(LMOOptimizer):
         scale: "match_rms_adamw", "original" (sqrt(max(1, m / n))) or "none".
         method: "newton_schulz", "three_steps" (the fastest), "polar_express" (nearer) or "exact"
             (SVD, slow); see `LMOOptimizer`.
-        ns_steps: iterations of Newton-Schulz; not of "three_steps".
+        ns_steps: iterations of "newton_schulz" and "polar_express".
         masters: float32 state for 16-bit weights; see `LMOOptimizer`.
         heads: what the output is: names (of parameters or modules), modules or parameters. Looked
             for if not given, see `assign`; an empty list means none.

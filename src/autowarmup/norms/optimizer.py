@@ -50,7 +50,7 @@ class LMOOptimizer(Optimizer):
         method: how the lmo of norm "spectral" is computed: "newton_schulz", "three_steps" (as
             near to the polar factor in less time), "polar_express" (its coefficients halve the
             distance) or "exact" (SVD, slow).
-        ns_steps: iterations of Newton-Schulz; "three_steps" takes three, whatever stands here.
+        ns_steps: iterations of "newton_schulz" and "polar_express".
         flatten: under norm "spectral", take kernels of shape (n, ...) as matrices (n, -1).
         masters: for bfloat16 and float16 weights, keep the momentum and what rounding takes from
             the weight in float32, so that a step is that of float32 (docs/precision.md). False

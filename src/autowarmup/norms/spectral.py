@@ -40,7 +40,7 @@ class Spectral(Norm):
             "polar_express" does so with coefficients that halve the distance to the polar factor,
             "three_steps" as near as the first in less time, see `three_steps`;
             "exact" computes all three by an SVD in float64, which is slow.
-        steps: iterations of Newton-Schulz; "three_steps" takes three, whatever stands here.
+        steps: iterations of "newton_schulz" and "polar_express"; the other methods take none.
         eps: as in `newton_schulz`.
         dtype: precision of Newton-Schulz.
         flatten: take a kernel of shape (n, ...) as the matrix (n, -1), as practice with
@@ -49,7 +49,8 @@ class Spectral(Norm):
             matrices of one shape (..., m, n), in any floating type: its polar factor of that shape.
 
     Raises:
-        ValueError: an unknown method; in the methods below, a block that is not 2-D.
+        ValueError: an unknown method, or a number of steps that it does not take; in the methods
+            below, a block that is not 2-D.
 
     Example:
         >>> g = torch.tensor([[0.0, -2.0, 0.0], [5.0, 0.0, 0.0]])
@@ -74,6 +75,11 @@ class Spectral(Norm):
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"expected a method among {', '.join(METHODS)}, got {self.method!r}")
+        if self.method in ("three_steps", "exact") and self.steps != Spectral.steps:
+            raise ValueError(
+                f"the method {self.method!r} takes no number of steps: expected the usual "
+                f"{Spectral.steps}, got {self.steps}"
+            )
 
     def accepts(self, shape: Sequence[int]) -> bool:
         """Whether a block is a matrix, or a kernel that is taken as one."""
