@@ -152,7 +152,8 @@ class Steering(Standing):
         self._set(lambda state: with_end(state, total_steps - (now - state.step)))
         if self.phase == "warmup":
             return f"the run ends after {total_steps:,} updates; warm-up goes on"
-        return self._said()
+        # A run that was over has next to nothing to decay from.
+        return self._said(f"from {100 * self.factor:.3g} % of the peak rate ")
 
     def rewarm(self, steps: int | None = None) -> str:
         """Climb once more over the next updates, and say so.
@@ -177,10 +178,10 @@ class Steering(Standing):
         self.state, self._others = state, others
         self._write()
 
-    def _said(self) -> str:
+    def _said(self, start: str = "") -> str:
         first, total = self.state.step, self.state.run.length
         return (
-            f"the rate decays over updates {first:,} to {total - 1:,} "
+            f"the rate decays {start}over updates {first:,} to {total - 1:,} "
             f"and the run ends after {total:,}"
         )
 
