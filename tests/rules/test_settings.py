@@ -20,6 +20,8 @@ from autowarmup.rules import H0H1, Doubling, GapLaw, Linear, Run, Watched
         (Run, {"total_steps": 0}, "expected total_steps >= 1, got 0"),
         (Run, {"total_steps": 10.0}, "expected total_steps to be a whole number, got 10.0"),
         (Run, {"total_steps": "10"}, "expected total_steps to be a whole number, got '10'"),
+        (Run, {"total_steps": True}, "expected total_steps to be a whole number, got True"),
+        (Linear, {"share": True}, "expected share to be a finite number, got True"),
         (Run, {"div": 0.5}, "expected div >= 1, got 0.5"),
         (Run, {"kappa": math.nan}, "expected kappa to be a finite number, got nan"),
         (Run, {"kappa": 0.0}, "expected kappa > 0, got 0.0"),

