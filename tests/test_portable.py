@@ -118,7 +118,7 @@ claim.BEAT, claim.PATIENCE = 0.1, 0.4
 with claim.claimed("mine"):
     owner = claim._read(__import__("pathlib").Path("mine") / f"{claim.NAME}.owner")
     assert owner["pid"] == os.getpid(), owner
-    assert not claim._runs_here(owner)  # nobody is asked
+    assert not claim.runs_here(owner)  # nobody is asked
 assert not os.path.exists("mine")
 os.mkdir("left")
 with open(f"left/{claim.NAME}.owner", "w", encoding="utf-8") as file:

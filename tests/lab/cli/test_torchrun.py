@@ -56,8 +56,8 @@ def test_a_killed_process_is_told_and_torchrun_can_go_on_by_itself(tmp_path: Pat
     run = launch(out, corpus, tmp_path / "cache", script)
     output, _ = run.communicate(timeout=1100)
     assert run.returncode == 0, output
-    assert "error: process 0 of 2 stopped, because another one has ended" in output
-    assert "go on with the same command and --resume" in output
+    assert "error: process 0 of 2 stopped, because another one has ended" in output, output
+    assert "go on with the same command and --resume" in output, output
     record = json.loads((out / "result.json").read_text())
     assert (record["status"], record["steps_done"]) == ("finished", 12)
     steps = [json.loads(line)["step"] for line in (out / "trace.jsonl").read_text().splitlines()]
