@@ -126,19 +126,27 @@ def chosen(asked: argparse.Namespace) -> list[Part]:
     return [part for part in PARTS if not asked.only or part.name in asked.only]
 
 
+def recipe(asked: argparse.Namespace) -> str:
+    """Return the size of the training runs."""
+    return "tiny-cpu" if asked.tiny or asked.device == "cpu" else "llama-124m"
+
+
 def words(part: Part, asked: argparse.Namespace, out: Path, seconds: float) -> list[str]:
     """Return the command line of a part that may take so many seconds."""
-    recipe = "tiny-cpu" if asked.tiny or asked.device == "cpu" else "llama-124m"
     # The training runs plan themselves: what they start with and end with comes on top.
     minutes = 0.5 if asked.tiny else max(0.5, 0.75 * seconds / 60 - 1)
-    fill = {"device": asked.device, "out": out, "recipe": recipe, "minutes": f"{minutes:.1f}"}
+    fill = {
+        "device": asked.device,
+        "out": out,
+        "recipe": recipe(asked),
+        "minutes": f"{minutes:.1f}",
+    }
     return [str(HERE / part.words[0]), *(word.format(**fill) for word in part.words[1:])]
 
 
 def measured(part: Part, asked: argparse.Namespace, out: Path, seconds: float) -> dict[str, Any]:
     """Run one part; return what became of it."""
-    recipe = "tiny-cpu" if asked.tiny or asked.device == "cpu" else "llama-124m"
-    result = out / part.result.format(recipe=recipe)
+    result = out / part.result.format(recipe=recipe(asked))
     environment = dict(os.environ) | ({"AUTOWARMUP_BENCH_DRY": str(out)} if asked.tiny else {})
     began, status = time.monotonic(), "measured"
     try:

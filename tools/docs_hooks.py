@@ -19,7 +19,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from autowarmup.lab.report import palette
-from autowarmup.lab.report.words import unbroken
+from autowarmup.lab.report.words import unbroken_page
 
 ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = {
@@ -34,9 +34,6 @@ LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
 FIGURE = re.compile(r'<img alt="([^"]*)" src="([^"]*results/[^"]*/figures/[^"]*)\.svg" ?/?>')
 """A figure of results/ in a page that is built."""
-
-NOT_CODE = re.compile(r"<(code|pre)\b.*?</\1>|[^<]+", re.DOTALL)
-"""Code of a page that is built, or a piece of the rest."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -115,7 +112,7 @@ def repository_path(page: str, link: str) -> str | None:
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Show figures by theme and width, and link pages that docstrings name, docs/bench.md."""
-    html = FIGURE.sub(_picture, kept_together(html))
+    html = FIGURE.sub(_picture, unbroken_page(html))
     if not page.file.src_uri.startswith("api/"):
         return html
 
@@ -126,11 +123,6 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         return f'<a href="{there.url_relative_to(page.file)}">{match[0]}</a>'
 
     return re.sub(r"\bdocs/([\w/-]+\.md)", linked, html)
-
-
-def kept_together(html: str) -> str:
-    """Return a page in which no line ends between a number and its unit; code stays as it was."""
-    return NOT_CODE.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)
 
 
 def _picture(found: re.Match[str]) -> str:

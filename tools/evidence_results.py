@@ -7,6 +7,7 @@ from pathlib import Path
 
 import bench_results
 
+from autowarmup.lab.bench.verdict import best_length
 from autowarmup.lab.report.words import rule_name
 from autowarmup.rules import Paced, Run
 from autowarmup.rules.paced import OTHER_TOKENS, TOKENS
@@ -23,14 +24,6 @@ def _above(share: float) -> str:
     return f"{abs(100 * share):.1f} % {'below' if share < 0 else 'above'}"
 
 
-def _best_length(rules: dict) -> tuple[str, dict]:
-    """Return the hand-tuned length that is best over all set-ups."""
-    fixed = [item for item in rules.items() if item[1]["kind"] == "fixed"]
-    most = max(rule["n_setups"] for _, rule in fixed)
-    whole = [item for item in fixed if item[1]["n_setups"] == most]
-    return min(whole, key=lambda item: item[1]["mean_regret"])
-
-
 def _both(row: dict) -> str:
     """Return the mean and the worst regret of a rule."""
     return f"{100 * row['mean_regret']:.1f} % (worst {100 * row['worst_regret']:.1f} %)"
@@ -40,7 +33,9 @@ def evidence_table() -> list[str]:
     """One row per kind of evidence: the models, what was done, and what came out."""
     bench = bench_results.summary()
     default = bench["rules"][bench["default_rule"]]
-    name, length = _best_length({**bench["rules"], **bench["in_updates"]})
+    found = best_length({**bench["rules"], **bench["in_updates"]})
+    assert found is not None, "the committed benchmark has hand-tuned lengths"
+    name, length = found
     tuned = bench["hand_tuned_cross_validated"]
     sweeps = _read("published_sweeps.json")["policies"]["paced, tokens not known"]["all"]
     fixed = [

@@ -7,8 +7,9 @@ import re
 import pytest
 from site_pages import DOCS, ROOT
 from tools.check_site import complaints
-from tools.docs_hooks import kept_together
 from tools.docs_svg import Picture
+
+from autowarmup.lab.report.words import unbroken_page
 
 PAGE = '<h2 id="here">a</h2><a href="{}">b</a>{}'
 
@@ -65,7 +66,7 @@ def test_words_of_a_picture_stand_out_from_its_ground():
 
 def test_a_number_keeps_its_unit_on_the_site_but_code_is_as_it_was():
     code = "<pre><code>x = 5 % 3</code></pre><p><code>6 % 4</code></p>"
-    assert kept_together(f"<p>45 % of it</p>{code}7 %") == f"<p>45\u00a0% of it</p>{code}7\u00a0%"
+    assert unbroken_page(f"<p>45 % of it</p>{code}7 %") == f"<p>45\u00a0% of it</p>{code}7\u00a0%"
 
 
 def test_no_site_is_a_complaint(tmp_path):

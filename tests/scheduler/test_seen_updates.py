@@ -47,6 +47,12 @@ class Blind(torch.optim.Optimizer):
             p.sub_(self.param_groups[0]["lr"] * p.grad)
 
 
+def made(total_steps: int) -> tuple[nn.Parameter, torch.optim.Optimizer, AdaptiveWarmup]:
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    return weight, optimizer, AdaptiveWarmup(optimizer, total_steps)
+
+
 def test_the_two_half_steps_of_sam_are_one_update():
     weight = nn.Parameter(torch.ones(3))
     optimizer = SAM([weight], torch.optim.SGD, lr=0.1)
@@ -86,9 +92,7 @@ def test_steps_that_nobody_sees_are_said_after_a_few_calls():
 
 def test_a_run_of_overflows_at_the_start_is_no_fault():
     """GradScaler halves its scale from 2^16: up to sixteen updates in a row may be skipped."""
-    weight = nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    scheduler = AdaptiveWarmup(optimizer, 90)
+    weight, optimizer, scheduler = made(90)
     for skipped in [True] * 16 + [False] * 5:
         weight.grad = torch.full((3,), torch.inf if skipped else 1.0)
         if not skipped:
@@ -99,9 +103,7 @@ def test_a_run_of_overflows_at_the_start_is_no_fault():
 
 
 def test_the_wrong_order_is_said_once():
-    weight = nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    scheduler = AdaptiveWarmup(optimizer, 90)
+    weight, optimizer, scheduler = made(90)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(5):
@@ -134,9 +136,7 @@ def test_a_momentum_that_the_rule_does_not_read_is_no_reason_to_refuse():
 
 
 def test_a_scheduler_that_nobody_calls_is_said_once():
-    weight = nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    scheduler = AdaptiveWarmup(optimizer, 1000)
+    _, optimizer, scheduler = made(1000)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(99):
@@ -153,9 +153,7 @@ def test_a_scheduler_that_nobody_calls_is_said_once():
 
 
 def test_of_an_earlier_scheduler_nobody_expects_calls():
-    weight = nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    earlier = AdaptiveWarmup(optimizer, 1000)
+    _, optimizer, earlier = made(1000)
     later = AdaptiveWarmup(optimizer, 1000)
     for _ in range(150):
         optimizer.step()

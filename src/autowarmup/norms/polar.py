@@ -25,8 +25,6 @@ Triple = tuple[float, float, float]
 Step = tuple[float, ...]
 """(a, b, c) of a step of degree 5; or the coefficients of q, constant first, of a step of degree 9,
 x -> x q(x^2 - 1/2)."""
-NONIC = 5
-"""How many coefficients a step of degree 9 has."""
 
 # Keller Jordan's Muon post, https://kellerjordan.github.io/posts/muon/: steepest at 0, so that five
 # steps lift most singular values into about (0.7, 1.2). They never settle at 1.
@@ -114,8 +112,7 @@ def iterate(
     work /= torch.linalg.vector_norm(work, dim=(-2, -1), keepdim=True).clamp(min=eps)
     # Every product goes to memory that is there already: new pages cost 5 % of the time.
     side, other = min(work.shape[-2:]), torch.empty_like(work)
-    nonic = len(steps[0]) == NONIC
-    count = (6 if nonic else 4) if long else (4 if nonic else 2)
+    count = 2 + 2 * long + 2 * _is_nonic(steps[0])
     spare = [work.new_empty(*work.shape[:-2], side, side) for _ in range(count)]
     if long:
         for part in parts(steps, dtype):
@@ -147,7 +144,7 @@ def parts(steps: Sequence[Step], dtype: torch.dtype) -> list[list[Step]]:
     """
     most = _GROWTH * 2.0 ** {2: 0, 4: 16, 8: 45}[dtype.itemsize]
     result: list[list[Step]] = []
-    growth, back = 0.0, len(steps[0]) == NONIC
+    growth, back = 0.0, _is_nonic(steps[0])
     for step in reversed(steps) if back else steps:
         if not result or growth > most:
             result.append([])
@@ -159,7 +156,12 @@ def parts(steps: Sequence[Step], dtype: torch.dtype) -> list[list[Step]]:
 
 def _slope(step: Step) -> float:
     """Return the factor of the smallest singular values."""
-    return sum(c * (-0.5) ** k for k, c in enumerate(step)) if len(step) == NONIC else step[0]
+    return sum(c * (-0.5) ** k for k, c in enumerate(step)) if _is_nonic(step) else step[0]
+
+
+def _is_nonic(step: Step) -> bool:
+    """Return whether a step is of degree 9: it has five coefficients then."""
+    return len(step) == 5
 
 
 def _is_long(x: Tensor) -> bool:
@@ -195,7 +197,7 @@ def _z(gram: Tensor, step: Step, spare: Sequence[Tensor], out: Tensor) -> Tensor
     are in the hundreds and cancel, which bfloat16 does not survive; in powers of H = G - I / 2
     they do not. `spare[0]` gets H; it may be `gram`.
     """
-    if len(step) != NONIC:
+    if not _is_nonic(step):
         _, b, c = step
         return symmetric_product(gram, gram, gram, b, c, out=out)
     _, b, c, d, e = step
@@ -231,7 +233,7 @@ def _by_gram(
         gram = symmetric_product(z, half, half, a, out=gram)
         a = step[0]
         z = _z(gram, step, (*rest, half), out=z)
-        if len(step) == NONIC:
+        if _is_nonic(step):
             half = product(*((p, z) if tall else (z, p)), p, a, out=half)
         else:
             half = symmetric_product(p, z, p, a, out=half)

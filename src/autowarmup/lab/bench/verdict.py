@@ -72,8 +72,8 @@ def sentences(summary: Json) -> list[str]:
 def _baselines(summary: Json) -> list[str]:
     """Return what one length for all set-ups brings, and what a search on one seed brings."""
     texts = []
-    share = _best_length(summary["rules"])
-    best = _best_length({**summary["rules"], **summary["in_updates"]})
+    share = best_length(summary["rules"])
+    best = best_length({**summary["rules"], **summary["in_updates"]})
     if best is not None and share is not None:
         text = f"The best single length for all set-ups is {rule_name(best[0])}: {_both(best[1])}"
         if share[0] != best[0]:
@@ -88,7 +88,7 @@ def _baselines(summary: Json) -> list[str]:
     return texts
 
 
-def _best_length(lines: Mapping[str, Json]) -> tuple[str, Json] | None:
+def best_length(lines: Mapping[str, Json]) -> tuple[str, Json] | None:
     """Return the hand-tuned length with the lowest mean, of those with a number everywhere."""
     fixed = [
         x for x in lines.items() if x[1]["kind"] == "fixed" and x[1]["mean_regret"] is not None

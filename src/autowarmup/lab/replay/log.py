@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -71,9 +71,8 @@ def piece_of(columns: Columns, kind: str, *, total: int | None = None) -> Piece:
         ValueError: no column, or several, could be the loss; or a named one is not there.
     """
     wanted = columns.wanted
-    loss = chosen("loss", columns.cells, replace(wanted, loss="")) if not wanted.loss else None
-    if loss is None:
-        loss = chosen("loss", columns.names, wanted)
+    loss = None if wanted.loss else chosen("loss", columns.cells, wanted)
+    loss = loss or chosen("loss", columns.names, wanted)
     if loss is None:
         raise no_losses(columns.names)
     if loss not in columns.cells:

@@ -49,8 +49,7 @@ def read_table(file: TextIO, wanted: Wanted) -> Piece:
     if [plain(name) for name in names] == EXPORTED and not wanted.loss:
         columns.wanted = wanted = replace(wanted, loss=names[2])
     columns.names = {name: may_matter(name, wanted) for name in names}
-    cells = [(at, name) for name in columns.names if columns.names[name]
-             for at in [names.index(name)]]  # fmt: skip
+    cells = [(names.index(name), name) for name, matters in columns.names.items() if matters]
     try:
         for row in _rows(file, delimiter):
             for at, name in cells:

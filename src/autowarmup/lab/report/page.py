@@ -10,7 +10,7 @@ from typing import Any
 
 from autowarmup.lab.report import palette
 from autowarmup.lab.report.style import NARROW
-from autowarmup.lab.report.words import unbroken
+from autowarmup.lab.report.words import unbroken_page
 
 
 def pictures(
@@ -78,12 +78,7 @@ def render(
     environment.filters |= dict(filters or {})
     environment.globals["colours"] = palette.css()
     page = environment.get_template(template).render(**values)
-    # Except in a command that somebody may copy.
-    return re.sub(r"<code>.*?</code>|[^<]+", _kept_together, page, flags=re.DOTALL)
-
-
-def _kept_together(found: re.Match[str]) -> str:
-    return found[0] if found[0].startswith("<") else unbroken(found[0])
+    return unbroken_page(page)
 
 
 def inline_svg(text: str, prefix: str) -> str:

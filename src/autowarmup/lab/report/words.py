@@ -21,6 +21,8 @@ _WITHOUT_START = ("paced", "watched", "untuned", "autowu")
 """Rules that measure no first rate."""
 
 
+_NOT_CODE = re.compile(r"<(code|pre)\b.*?</\1>|[^<]+", re.DOTALL)
+"""Code of a page, or a piece of the rest."""
 _UNIT = re.compile(r"(?<=\d) (?=%|(?:s|ms|MB|GB|minutes|hours)\b)")
 
 
@@ -32,6 +34,18 @@ def unbroken(words: str) -> str:
         ['half', 'at', '6\\xa0%', 'of', 'it', 'in', '3\\xa0hours']
     """
     return _UNIT.sub("\u00a0", words)
+
+
+def unbroken_page(html: str) -> str:
+    """Do so in a page; code, which somebody may copy, stays as it was.
+
+    Example:
+        >>> unbroken_page("<p>45 % of it</p><code>--at 5 %</code>") == (
+        ...     "<p>45\\xa0% of it</p><code>--at 5 %</code>"
+        ... )
+        True
+    """
+    return _NOT_CODE.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)
 
 
 def broken(words: str, letters: int) -> str:
